@@ -1,27 +1,26 @@
 """Assist as a whole: its windows, what it knows of the daemon, and the threads that bring news.
 
-`desk` is the one thread that knows the sessions and opens windows for those who ask from elsewhere; a `Follower` waits in `events`,
-`ports` in the plumber. They post to each other and to the panes; `roster` is replaced, never changed, so that everybody
-may read it.
+What it knows is kept on the thread of the desk, which also opens windows for those who ask from elsewhere; a `Follower` waits in
+`events`, the `Plumber` in `ports`. They post to the desk, and it to the panes; `roster` is replaced, never changed, so that
+everybody may read it. `thaw` waits for a daemon that stopped answering.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from acme.lib import begin, left_over, plumb
+from acme.lib import begin, left_over
 from acme.lib.acme import Acme
 from acme.lib.agent import Agent, Backend, Roster, Session, Sessions
 from acme.lib.ask import AskPane
 from acme.lib.daemon import Daemon
+from acme.lib.desk import TICK, Desk
 from acme.lib.diff import Diff
 from acme.lib.end import End
 from acme.lib.host import Call
@@ -30,6 +29,8 @@ from acme.lib.mail import NOBODY, Archive, Compose, Inbox, Message
 from acme.lib.main import Main
 from acme.lib.new import New
 from acme.lib.pane import Pane
+from acme.lib.panes import Panes
+from acme.lib.plumb import Plumber
 from acme.lib.prompt import Context, Prompt
 from acme.lib.queue import Queue, Waiting
 from acme.lib.reload import Reload
@@ -41,7 +42,7 @@ from anvilsrv.front.program import anvilsrv
 from anvilsrv.front.tail import Tail
 from anvilsrv.front.terminal import open_terminal
 from anvilsrv.front.turns import Turns
-from anvilsrv.p9.client import Client, TimedOut
+from anvilsrv.p9.client import TimedOut
 from anvilsrv.words import USER
 
 PANES: dict[str, type[Pane]] = {
@@ -62,7 +63,6 @@ PANES: dict[str, type[Pane]] = {
     "tasks": Tasks,
     "task": Task,
 }
-_TICK = 15.0  # s between two looks at how long something runs
 _ABOUT_SESSION = ("prompt", "log", "ask", "context", "queue", "compose", "diff")
 
 
@@ -80,21 +80,19 @@ class App:
         self.mail = 0
         self.trouble = ""
         self.tick = 0
-        self._ticked = 0.0
         self.done = End()
-        self._lock = threading.Lock()
-        self._panes: dict[tuple[str, str], Pane | None] = {}  # None while the window is being made
-        self._desk: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._due: set[Callable[[], None]] = set()  # waits for the desk already, and is done once for many calls
+        self._panes = Panes(acme, lambda kind, subject: PANES[kind](self, subject))
+        self._desk = Desk(self._runs, self._tock, self._tell)
         self._rows: list[Row] = []
         self._sessions = Sessions()
-        self._asked = -_TICK  # when the backends were asked for
+        self._asked = -TICK  # when the backends were asked for
         self._stopping = threading.Event()
-        self._plumber: Client | None = None
+        self._plumber = Plumber(
+            str(Path(paths.namespace(), "plumb")),
+            lambda word, directory: self._desk.do(lambda: self._clicked(word, directory)),
+        )
         self._follower = Follower(self, agent.path)
-        self.reload = Reload(acme, lambda: self._renew("log"), self._changed)
-        self._working = threading.Thread(target=self._work, name="desk", daemon=True)
-        self._plumbed = threading.Thread(target=self._ports, name="ports", daemon=True)
+        self.reload = Reload(acme, lambda: self._panes.stale("log"), self._changed)
 
     # life
 
@@ -111,26 +109,23 @@ class App:
             self.mail = len(self.agent.box(USER, "inbox"))
         except Unavailable:
             pass
-        self._working.start()
+        self._desk.start()
         self.reload.start()
         self._follower.start()
-        self._plumbed.start()
+        self._plumber.start()
 
     def stop(self) -> None:
         """End every thread; windows that are left stay on the screen, and the next Assist takes them over."""
         self._stopping.set()
-        self._desk.put(None)
+        self._desk.end()
         self._follower.stop()
-        with self._lock:
-            plumber, panes = self._plumber, [pane for pane in self._panes.values() if pane is not None]
-        if plumber is not None:
-            plumber.close()
+        panes = self._panes.made()
+        self._plumber.end()
         self.acme.close()
         self.agent.forget()
         self.reload.stop()
-        for thread in (self._working, self._plumbed):
-            if thread.is_alive():
-                thread.join(5)
+        self._desk.join(5)
+        self._plumber.join(5)
         for pane in panes:
             pane.join(5)
         self.agent.forget()  # one of them may have connected again
@@ -147,50 +142,27 @@ class App:
 
     def pane(self, kind: str, subject: str = "") -> Pane | None:
         """Return the window of that kind and subject, if it is there and made."""
-        return self._panes.get((kind, subject))
+        return self._panes.find(kind, subject)
 
     def open(self, kind: str, subject: str = "") -> None:
         """Show the window of that kind about that subject, making it if there is none."""
         if kind in _ABOUT_SESSION or (kind in ("inbox", "archive") and subject != USER):
             session = self.roster.find(subject)
             subject = session.id if session is not None else subject
-        key = (kind, subject)
-        with self._lock:
-            known = key in self._panes
-            pane = self._panes.setdefault(key, None)
-            if pane is not None:
-                pane.show()
-        if known:
-            return
-        try:
-            pane = PANES[kind](self, subject)
-            left = self.acme.find(pane.title())
-            window = left or self.acme.new()
-        except BaseException:
-            with self._lock:
-                del self._panes[key]
-            raise
-        with self._lock:
-            self._panes[key] = pane
-        pane.start(window, adopted=left is not None)
+        self._panes.open(kind, subject)
 
     def adopt(self) -> None:
         """Adopt the windows that an earlier Assist left."""
         for listed in self.acme.windows():
             for kind, subject in left_over.about(listed.name, self.roster, self.agent, NOBODY):
                 if PANES[kind](self, subject).title() == listed.name:
-                    self._desk.put(lambda kind=kind, subject=subject: self.open(kind, subject))  # type: ignore[misc]
+                    self._desk.do(lambda kind=kind, subject=subject: self.open(kind, subject))  # type: ignore[misc]
                     break
 
     def gone(self, pane: object, wanted: bool) -> None:
         """Forget a window that is deleted; `wanted` if it was asked for again on its way out."""
-        with self._lock:
-            keys = [key for key, value in self._panes.items() if value is pane]
-            for key in keys:
-                del self._panes[key]
-            last = not self._panes
-            again = wanted and not self._stopping.is_set()
-        if again:
+        keys, last = self._panes.gone(pane)
+        if wanted and not self._stopping.is_set():
             for key in keys:
                 self.ask(*key)
         elif last:
@@ -267,23 +239,23 @@ class App:
     def sessions(self, rows: list[Row]) -> None:
         """Take the sessions as they are now, from the follower."""
         self._rows = rows
-        self._soon(self._take)
+        self._desk.soon(self._take)
 
     def events(self, found: list[Row]) -> None:
         """Take what happened in the sessions and boxes, from the follower."""
         new = changes(found)
         if "mail" in new:
-            self._soon(self._count)
+            self._desk.soon(self._count)
         if "beads" in new:
             self.changed_tasks()
 
     def away(self, why: str) -> None:
         """Note, from the follower, that the daemon is away."""
-        self._soon(self._lose)
+        self._desk.soon(self._lose)
 
     def sync(self) -> None:
         """Have the desk fetch the sessions."""
-        self._soon(self._fetch)
+        self._desk.soon(self._fetch)
 
     def refetch(self) -> None:
         """Fetch the sessions and the user's mail now, on the caller's thread. Raises Unavailable."""
@@ -294,78 +266,44 @@ class App:
         """Report a background error in the main window."""
         if text != self.trouble:
             self.trouble = text
-            self._renew("main")
+            self._panes.stale("main")
 
     def _count(self) -> None:
         with suppress(AnvilError):  # away: the roster says so
             self.mail = len(self.agent.box(USER, "inbox"))
-        self._renew("main")
-
-    def _soon(self, act: Callable[[], None]) -> None:
-        """Have the desk do it; many calls before it does so are one."""
-        with self._lock:
-            if act in self._due:
-                return
-            self._due.add(act)
-        self._desk.put(act)
+        self._panes.stale("main")
 
     def ask(self, kind: str, subject: str) -> None:
         """Open a window for another program."""
-        self._desk.put(lambda: self.open(kind, subject))
+        self._desk.do(lambda: self.open(kind, subject))
 
     def called(self, kind: str, subject: str) -> None:
         """Look for the plumber again, since another Assist was started: maybe by the plumber, whose rules have come
         since we looked.
         """
         self.ask(kind, subject)
-        self._desk.put(self._listen_again)
+        self._desk.do(self._plumber.again)
 
     def begun(self) -> None:
         """Open the first window, and what is left of an earlier Assist: Assist itself was started."""
         self.ask("main", "")
-        self._desk.put(self.adopt)
-
-    def _listen_again(self) -> None:
-        if not self._plumbed.is_alive() and not self._stopping.is_set():
-            self._plumbed = threading.Thread(target=self._ports, name="ports", daemon=True)
-            self._plumbed.start()
-
-    def _work(self) -> None:
-        while (act := self._next()) is not None:
-            with self._lock:
-                self._due.discard(act)
-            try:
-                act()
-            except AnvilError as error:
-                if not self._stopping.is_set():
-                    self._tell(error)
-            except Exception:  # a mistake of ours must not end the news
-                traceback.print_exc()
-
-    def _next(self) -> Callable[[], None] | None:
-        """Return what the desk does next; while a session runs, it is to show how long, every now and then."""
-        running = any(one.state == "running" for one in self.roster.sessions)
-        try:
-            return self._desk.get(timeout=max(0.0, self._ticked + _TICK - time.monotonic()) if running else None)
-        except queue.Empty:
-            return self._tock
-
-    def _tock(self) -> None:
-        self._ticked = time.monotonic()
-        self.tick += 1
-        self._renew("main", "log")
+        self._desk.do(self.adopt)
 
     def changed_tasks(self) -> None:
         """Have the windows of tasks look again."""
-        self._renew("tasks", "task")
+        self._panes.stale("tasks", "task")
 
-    def _renew(self, *kinds: str) -> None:
-        with self._lock:
-            panes = [pane for (kind, _), pane in self._panes.items() if kind in kinds and pane is not None]
-        for pane in panes:
-            pane.stale()
+    def _runs(self) -> bool:
+        return any(one.state == "running" for one in self.roster.sessions)
+
+    def _tock(self) -> None:
+        self.tick += 1
+        self._panes.stale("main", "log")
 
     def _tell(self, error: AnvilError) -> None:
+        """Tell the person of what failed on the desk."""
+        if self._stopping.is_set():
+            return
         try:
             self.say(str(error))
         except AnvilError:
@@ -377,7 +315,7 @@ class App:
     def _backends(self) -> tuple[Backend, ...]:
         """Return the backends, of which nothing is told when they change: they are asked for now and then."""
         now = time.monotonic()
-        if now < self._asked + _TICK:
+        if now < self._asked + TICK:
             return self.roster.backends
         found, self._asked = self.agent.backends(), now
         return found
@@ -386,7 +324,7 @@ class App:
         self._known(self.agent.roster)
 
     def _lose(self) -> None:
-        self._asked = -_TICK
+        self._asked = -TICK
         self.agent.forget()
         self._known(self.agent.roster)  # away, unless it is back already
 
@@ -400,25 +338,13 @@ class App:
             self.online = False
             if isinstance(error, TimedOut):
                 threading.Thread(target=self._thaw, name="thaw", daemon=True).start()
-        with self._lock:
-            panes = list(self._panes.values())
-        for pane in panes:
-            if pane is not None:
-                pane.stale()
+        self._panes.stale()
 
     def _thaw(self) -> None:
         """Look again when a daemon that was silent answers; one that ended is the business of the news."""
         with suppress(AnvilError):
             self.agent.wait()
             self.sync()
-
-    def _ports(self) -> None:
-        """Have the desk open the prompt window of what is plumbed to us."""
-        plumb.receive(
-            str(Path(paths.namespace(), "plumb")),
-            lambda word, directory: self._desk.put(lambda: self._clicked(word, directory)),
-            self._connected,
-        )
 
     def _clicked(self, word: str, directory: str) -> None:
         """Open what was right-clicked in a window of that directory; where it is no session, say so there."""
@@ -435,9 +361,3 @@ class App:
         else:
             with closing(window):
                 window.errors(f"Assist: {said}")
-
-    def _connected(self, client: Client) -> None:
-        with self._lock:
-            self._plumber = client
-        if self._stopping.is_set():
-            client.close()
