@@ -4,11 +4,12 @@
 
 Sessions of the scripted backend, each in a turn; this program appends to the file that its agent would write, and reads ``activity``
 of each. A piece has the time at which it was written; the delay is from there until a reader has it, in milliseconds. The processor
-time of the daemon is that of all its threads, in percent of one core; beside it runs a plain follower of the same files, which shows
-what the machine is worth. So does what it costs to touch a page of memory again after a moment: next to nothing, unless a hypervisor
-takes pages away meanwhile; then that is more than all that the daemon computes. To that comes what the hooks cost with which Claude
-Code tells of the same: a process for each line of text, which is one of ten pieces here. How busy the machine is shows how late a
-thread of this program is that does nothing but sleep for 50 ms.
+time of the daemon is that of all its threads, in percent of one core; it should be below 10. Beside it runs a plain follower of these
+files, which shows what the machine is worth: it took 2 % of the one on which that bound was set. So does what it costs to touch a page
+of memory again after a moment: next to nothing, unless a hypervisor takes pages away meanwhile; then that is more than all that the
+daemon computes, and an idle machine shows higher figures than a busy one. To that comes what the hooks cost with which Claude Code
+tells of the same: a process for each line of text, which is one of ten pieces here. How busy the machine is shows how late a thread of
+this program is that does nothing but sleep for 50 ms.
 """
 
 import json
