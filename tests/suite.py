@@ -1,10 +1,11 @@
 """What ``./check`` runs, and in which order: hooks of pytest that tests/conftest.py takes over.
 
 ``@pytest.mark.slow(30)`` says that a test takes more than 5 s alone, here 30. Slow tests begin first. ``--sample COMMIT`` runs a
-sixth of them, another sixth for another commit; without it all run.
+sixth of them, another sixth for another commit, which takes about as long; without it all run.
 """
 
 import hashlib
+from collections.abc import Mapping
 from itertools import chain, islice
 
 import pytest
@@ -23,9 +24,16 @@ def seconds(item: pytest.Item) -> float:
     return float(mark.args[0]) if mark else 0.0
 
 
-def chosen(nodeid: str, commit: str) -> bool:
-    """Return whether a slow test is run for that commit."""
-    return int.from_bytes(hashlib.sha256(f"{commit} {nodeid}".encode()).digest()) % PARTS == 0
+def drawn(slow: Mapping[str, float], commit: str) -> set[str]:
+    """Return a sixth of the slow tests, which are given by what they take: of each six that take about as long the commit
+    draws one. So each has its turn, and no sample takes longer than a sixth of all and the longest.
+    """
+    ranked = sorted(slow, key=lambda nodeid: (-slow[nodeid], nodeid))
+    sample = set()
+    for first in range(0, len(ranked), PARTS):
+        lot = int.from_bytes(hashlib.sha256(f"{commit} {ranked[first]}".encode()).digest()) % PARTS
+        sample.update(ranked[first : first + PARTS][lot : lot + 1])
+    return sample
 
 
 def dealt(slow: list[pytest.Item], workers: int) -> list[list[pytest.Item]]:
@@ -60,7 +68,9 @@ def ordered(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     commit = config.getoption("--sample")
     if commit is not None:
-        skipped = [item for item in items if seconds(item) and not chosen(item.nodeid, commit)]
+        slow = {item.nodeid: seconds(item) for item in items if seconds(item)}
+        sample = drawn(slow, commit)
+        skipped = [item for item in items if item.nodeid in slow and item.nodeid not in sample]
         if skipped:
             config.hook.pytest_deselected(items=skipped)
             items[:] = [item for item in items if item not in set(skipped)]

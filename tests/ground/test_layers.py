@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def row(name: str) -> int:
     return next(n for n, folders in enumerate(ORDER) if folder(name) in folders)
 
 
+@cache
 def imports(path: Path, name: str) -> set[str]:
     """Return the modules that a file imports: ``from a import b`` is ``a.b`` where that is a module, else ``a``."""
     found: set[str] = set()

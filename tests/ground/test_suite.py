@@ -1,5 +1,6 @@
 """The suite itself: what it promises whoever runs it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ def test_slowest(): pass
 def test_fast(number): pass
 """
 
+ALONE = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # they take longer than a small suite
+
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
@@ -38,8 +41,8 @@ def small(tmp_path: Path) -> Path:
 
 
 def run(where: Path, *argv: str) -> str:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *argv]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=where, timeout=100)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist", *argv]
+    done = subprocess.run(command, env=ALONE, capture_output=True, text=True, cwd=where, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -53,13 +56,30 @@ def test_all_tests_run_the_slowest_first_and_a_sample_has_those_slow_ones_that_i
     assert len(whole) == 40
     assert whole[0] == "test_slowest"
     assert [name for name in whole if "slow" not in name] == whole[31:]
-    assert sample == [name for name in whole if "slow" not in name or suite.chosen(f"test_it.py::{name}", "abc")]
-    assert 9 < len(sample) < 9 + 15
+    slow = {f"test_it.py::{name}": 40 if name == "test_slowest" else 20 for name in whole[:31]}
+    drawn = suite.drawn(slow, "abc")
+    assert sample == [name for name in whole if "slow" not in name or f"test_it.py::{name}" in drawn]
+    assert 9 + 5 <= len(sample) <= 9 + 6
+
+
+SLOW = {f"tests/test_it.py::test_{number}": 5.0 + number**2 / 40 for number in range(50)}
+SAMPLES = [suite.drawn(SLOW, f"commit {number}") for number in range(900)]
 
 
 def test_in_many_commits_each_slow_test_has_its_turn_a_sixth_of_the_time() -> None:
-    for nodeid in ("tests/a.py::test_x", "tests/b.py::test_y[1]"):
-        assert 115 < sum(suite.chosen(nodeid, f"commit {n}") for n in range(900)) < 185
+    for nodeid in SLOW:
+        assert 115 < sum(nodeid in sample for sample in SAMPLES) < 185
+
+
+def test_no_sample_takes_longer_than_a_sixth_of_all_and_the_longest() -> None:
+    most = sum(SLOW.values()) / 6 + max(SLOW.values())
+    assert max(sum(map(SLOW.__getitem__, sample)) for sample in SAMPLES) <= most
+
+
+def test_what_is_drawn_with_one_slow_test_is_not_always_drawn_with_it() -> None:
+    first, *others = SLOW
+    with_it = [sample for sample in SAMPLES if first in sample]
+    assert all(any(other not in sample for sample in with_it) for other in others)
 
 
 def test_each_worker_begins_with_slow_tests(small: Path) -> None:
@@ -105,27 +125,23 @@ def test_that_passes(): assert not {broken}
 
 def again(where: Path, races: int, *, broken: bool) -> tuple[int, str]:
     (where / "test_it.py").write_text(RACES.format(races=races, broken=broken))
-    done = subprocess.run(
-        [sys.executable, ROOT / "tests/again.py", "-q"], capture_output=True, text=True, cwd=where, timeout=100
-    )
+    command = [sys.executable, ROOT / "tests/again.py", "-q", "-p", "xdist"]
+    done = subprocess.run(command, env=ALONE, capture_output=True, text=True, cwd=where, timeout=100)
     return done.returncode, done.stdout
 
 
-@pytest.mark.slow(6)
 def test_what_fails_only_beside_others_is_named_as_a_race(tmp_path: Path) -> None:
     status, said = again(tmp_path, 2, broken=False)
     assert status == 0
     assert said.count("NOTE test_it.py::test_that_fails_once") == 2
 
 
-@pytest.mark.slow(5)
 def test_what_fails_by_itself_too_fails_the_run(tmp_path: Path) -> None:
     status, said = again(tmp_path, 1, broken=True)
     assert (status, "NOTE" in said) == (1, False)
     assert said.count("test_that_passes") > 1
 
 
-@pytest.mark.slow(5)
 def test_many_failures_are_no_chance_and_are_not_tried_again(tmp_path: Path) -> None:
     status, said = again(tmp_path, 6, broken=False)
     assert (status, "once more" in said) == (1, False)

@@ -10,7 +10,7 @@ from anvilsrv.programs import doctor
 from tests.conftest import Home
 from tests.programs.worlds import WORLDS, Row, World
 
-pytestmark = pytest.mark.slow(40)
+pytestmark = pytest.mark.slow(1)  # alone; but together they take almost a minute
 MACHINE = os.uname().machine
 # Each is a filter of system calls around the program, as a container or an old kernel has it.
 FILTER = """
