@@ -1,4 +1,5 @@
-"""Open questions where a person who looks at the agent sees them, with how they are answered: in the status line below its pane.
+"""What a person who looks at an agent sees in the status line below its pane: what each window's session is called, and open questions,
+with how they are answered.
 
 While a hook of ours waits for an answer some agents show nothing but that a hook runs, and what is typed to them answers nothing.
 
@@ -27,7 +28,7 @@ class Banner(NamedTuple):
 
 
 class Banners:
-    """Shows the questions of all sessions."""
+    """Shows the names and the questions of all sessions."""
 
     def __init__(
         self, reactor: Reactor, registry: Registry, tmux: Tmux, on_error: Callable[[BaseException], None]
@@ -50,14 +51,15 @@ class Banners:
         if view is None or not view.pane:
             return
         try:
+            self._tmux.label(view.pane, session, view.label)
             self._tmux.ask(view.pane, session, *(banner(view) or ()))
         except AnvilError as error:
             if view.pid:  # else its pane may be gone, which others tell
                 self._on_error(error)
 
 
-def _shown(view: View) -> tuple[str | None, int, Banner | None]:
-    return view.pane, view.pid, banner(view)
+def _shown(view: View) -> tuple[str | None, int, str, Banner | None]:
+    return view.pane, view.pid, view.label, banner(view)
 
 
 def banner(view: View) -> Banner | None:

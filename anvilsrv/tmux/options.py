@@ -18,6 +18,10 @@ DETACH = "#{?#{m/r:^(tmux|screen),#{client_termname}},C-b d (C-b C-b d if your t
 # What a pane's agent asks, how that is answered, and the file for it. It stands in the status line, though there is little room: so the
 # pane keeps its size. An agent that is told of another one draws its screen again, and some draw it badly.
 ASK, ANSWER, FILE = "@ask", "@answer", "@file"
+# What a person calls the session of a window: its name stays the id, by which we find it.
+LABEL = "@label"
+NAME = f"#{{?{LABEL},#{{{LABEL}}},#W}}"
+TAB = f"#I:{NAME}#{{?window_flags,#{{window_flags}}, }}"
 LOUD = "#[fg=black bg=yellow bold]"
 WIDE, FULL, SHORT = 120, 66, 32  # columns of a terminal that has room for the second, and of these two at the right
 IS_WIDE = f"#{{e|>=:#{{client_width}},{WIDE}}}"
@@ -39,9 +43,16 @@ OPTIONS = (
     ("-g", "status-left-length", "1000"),
     ("-g", "status-right", f"#{{?{ASK},#{{E:@answers}}, {DETACH} leaves the agent running }}"),
     ("-g", "status-right-length", str(FULL)),
+    ("-g", "window-status-format", TAB),
+    ("-g", "window-status-current-format", TAB),
     ("-g", "@asks", f"{LOUD} #{{=/#{{e|-:#{{client_width}},#{{?{IS_WIDE},{FULL},{SHORT}}}}}/...:{ASK}}} #[default] "),
     ("-g", "@answers", f"{LOUD} #{{?{IS_WIDE},#{{{ANSWER}}},#{{{FILE}}}}} "),
 )
+
+# The list of windows, in which tmux has the names by itself.
+_TITLE = '#{?#{!=:#{pane_title},#{host_short}},: "#{pane_title}",}'
+_WINDOWS = "#{session_windows} windows#{?session_attached, (attached),}"
+KEYS = (("w", "choose-tree", "-Zw", "-F", f"#{{?window_format,{NAME}#{{window_flags}}{_TITLE},{_WINDOWS}}}"),)
 
 FIT = (
     "resize-window -A ; "

@@ -25,7 +25,7 @@ from anvilsrv.linux.reactor import Reactor
 from anvilsrv.tmux import lost, process
 from anvilsrv.tmux.control import ControlClient
 from anvilsrv.tmux.events import CHANGED, Events, subscribe
-from anvilsrv.tmux.options import HOOKS, OPTIONS, SESSION
+from anvilsrv.tmux.options import HOOKS, KEYS, OPTIONS, SESSION
 from anvilsrv.tmux.protocol import Hung, quote
 
 WAIT = 60.0  # s for an answer of tmux
@@ -75,6 +75,8 @@ class Server:
         self._attach_or_start()
         for where, name, value in OPTIONS:
             self.command("set-option", where, name, value)
+        for key, *shown in KEYS:
+            self.command("bind-key", key, *shown)
         for name, commands in HOOKS:
             self.command("set-hook", "-g", name, commands)
         self._evict()

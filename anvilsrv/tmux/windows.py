@@ -12,7 +12,7 @@ from typing import NamedTuple
 from anvilsrv.display import one_line
 from anvilsrv.errors import Unavailable
 from anvilsrv.tmux.events import number
-from anvilsrv.tmux.options import ANSWER, ASK, FILE, HEIGHT, PID, SESSION, WIDTH
+from anvilsrv.tmux.options import ANSWER, ASK, FILE, HEIGHT, LABEL, PID, SESSION, WIDTH
 from anvilsrv.tmux.protocol import quote
 from anvilsrv.tmux.server import Server
 
@@ -85,6 +85,10 @@ class Windows(Server):
         """End the pane and what runs in it."""
         self.command("kill-pane", "-t", target(pane))
 
+    def label(self, pane: str, name: str, label: str) -> None:
+        """Call the window made with that name ``label`` where a person sees it. No-op where the pane is another's now."""
+        self._mark(pane, name, f"set-option -p -t {target(pane)} {LABEL} {quote(harmless(label))}")
+
     def ask(self, pane: str, name: str, *shown: str) -> None:
         """Show who looks at the window made with that name what its agent asks, how that is answered, and the file for it; nothing: it
         asks nothing. No-op where the pane is another's now.
@@ -95,7 +99,10 @@ class Windows(Server):
             line = " ; ".join(f"set-option -p -t {where} {name} {quote(harmless(text))}" for name, text in found)
         else:
             line = " ; ".join(f"set-option -p -u -t {where} {name}" for name in ASKS)
-        self.line(f"if-shell -F -t {where} {quote(f'#{{==:#{{@session}},{name}}}')} {{ {line} }}")
+        self._mark(pane, name, line)
+
+    def _mark(self, pane: str, name: str, line: str) -> None:
+        self.line(f"if-shell -F -t {target(pane)} {quote(f'#{{==:#{{@session}},{name}}}')} {{ {line} }}")
 
     def attach_command(self, window: str) -> str:
         """Return a command line for a shell that shows the agent's window, in a view of its own, which is gone when the

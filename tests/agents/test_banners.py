@@ -75,3 +75,12 @@ def _answers(agent: Session) -> bool:
     except AnvilError:
         return False
     return True
+
+
+def test_its_window_is_called_by_its_alias_as_soon_as_it_has_one(daemon: Daemon) -> None:
+    install(daemon.home.config)
+    agent = Session.new(daemon, "scripted")
+    called = lambda: agent.tmux("display-message", "-p", "-t", agent.id, "#{@label}").strip()  # noqa: E731
+    wait_until(lambda: called() == agent.id, called)
+    agent.write("alias", "reviewer")
+    wait_until(lambda: called() == "reviewer", called)

@@ -209,6 +209,22 @@ def test_who_looks_at_an_agent_sees_what_it_asks_and_how_to_answer_until_it_is_o
         terminal.expect_exact(b"leaves the agent running")
 
 
+def test_windows_are_called_what_a_person_calls_their_sessions(tmux: Tmux) -> None:
+    for name in ("00000001", "00000002"):
+        pane, _ = tmux.new_window(name, ["sleep", "1000"], cwd="/", env={})
+        tmux.label(pane, name, f"the{name[-1]} #[fg=red],}}")
+    tmux.label(pane, "00000001", "not mine")
+    with person(tmux, "00000001", columns=160) as terminal:
+        terminal.expect(rb"1:the1 #\[fg=red\],\}\S* +2:the2 #\[fg=red\],\}")
+        terminal.send("\x02w")
+        terminal.expect(rb"the1 #\[fg=red\],\}")
+        terminal.expect(rb"the2 #\[fg=red\],\}")
+        terminal.send("q")
+        tmux.label(pane, "00000002", "another")
+        terminal.expect_exact(b"2:another")
+    assert sorted(one.window for one in tmux.panes()) == ["00000001", "00000002"]
+
+
 def test_a_question_is_not_shown_in_the_window_of_another_session(tmux: Tmux) -> None:
     pane, _ = tmux.new_window("00000001", ["sleep", "1000"], cwd="/", env={})
     tmux.ask(pane, "00000002", "sure?", "how", "where")
