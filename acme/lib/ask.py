@@ -88,7 +88,7 @@ class AskPane(About):
         text = call.argument or self.draft()
         if not text:
             raise Invalid("no answer: middle-click a choice, or type one and click Answer")
-        self.give(text, self._shown(self._acting))
+        self.give(text, self._shown(self.acting))
 
     def give(self, choice: str, asks: tuple[Ask, ...]) -> None:
         """Answer one of the questions that were shown, if it is still open."""
@@ -105,7 +105,7 @@ class AskPane(About):
         """Forget what was typed, which is answered."""
         with self.window.bulk():
             self.window.replace(0, self.window.address("$")[1], self.drawn)
-        self._keep()
+        self.keep()
 
 
 def _left(body: str, drawn: str) -> str:

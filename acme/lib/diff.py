@@ -88,7 +88,7 @@ class Diff(About):
             self._got = text
             raise Conflict(f"{self.title()} modified; Get again discards the comments")
         self._draw()
-        self._keep()
+        self.keep()
 
     def put(self, call: Call) -> None:
         body = self.window.body()
@@ -98,7 +98,7 @@ class Diff(About):
         self.app.agent.write(f"{self.subject_id}/git/review", f"{text}\n")
         if self.window.body() == body:  # else the person has gone on writing
             self._draw()
-        self._keep()
+        self.keep()
 
     def revert(self, call: Call) -> None:
         """Take the hunks back on which dot is: the files are then as they were before them."""

@@ -253,14 +253,14 @@ class Log(About):
         """Note that this much of what was typed is the agent's now."""
         if self._locate().typed.startswith(text):
             self.window.replace(self.end, self.end + len(text), "")
-            self._keep()
+            self.keep()
             if not self._locate().typed:
                 self.window.clean()
 
     def answer(self, call: Call) -> None:
         """Answer with ``Answer <choice>``, or what was typed after the log; without either the question opens."""
         session = self.app.roster.find(self.subject_id)
-        asks = tuple(ask for _, ask in self._shown(self._acting)) or (session.asks if session else ())
+        asks = tuple(ask for _, ask in self._shown(self.acting)) or (session.asks if session else ())
         text = self._locate().typed
         if call.argument or (asks and text.strip()):
             self.app.agent.write(f"{self.subject_id}/answer", named(asks, call.argument or text.strip()))

@@ -82,7 +82,7 @@ class Box(Pane):
         self._style = self.style()
         self.shown = self._rows(set())
         table.whole(self.window, "".join(f"{line}\n" for line in [*self.shown, *typed]), clean=not typed)
-        self._keep()
+        self.keep()
 
     def put(self, call: Call) -> None:
         """Archive what is marked by a minus: ``- 3/``."""

@@ -94,7 +94,7 @@ class Main(Pane):
 
     def edited(self) -> None:
         self._edits.notice(self.window.body(), self.shown)
-        self._keep()
+        self.keep()
 
     def undone(self) -> None:
         self.shown = self._edits.undone(self.window.body(), self.shown)
@@ -240,7 +240,7 @@ class Main(Pane):
         session = self.app.roster.get(rest[0])
         if len(rest) > 2 or not "".join(rest[1:] or "0").isdecimal():
             raise Invalid("usage: Undo <id> [number of a turn]")
-        with self._taken(gesture):
+        with self._gestures.taken(gesture):
             try:
                 self.app.agent.write(f"{session.id}/turns/{rest[1] if rest[1:] else 'last'}/ctl", "undo\n")
             except P9Error as error:
@@ -294,7 +294,7 @@ class Main(Pane):
             self._close_up()
         self.app.sync()
         self.refresh()
-        self._keep()
+        self.keep()
 
     def _close_up(self) -> None:
         """Take away the empty lines that rows have left whose text was cut."""

@@ -122,4 +122,4 @@ class New(Pane):
             raise Invalid(f"no such backend '{word[:40]}': click one in brackets")
         self.app.begin(backend, Call(word, rest.strip(), None, None), self.app.home)
         self._begun = said
-        self._keep()
+        self.keep()

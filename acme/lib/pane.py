@@ -1,4 +1,4 @@
-"""A window of Assist: one thread that owns it, the commands it knows, and what a click on a word means in it.
+"""A window of Assist: one thread that owns it, and what each kind of window says of itself. What clicks mean: `gestures.py`.
 
 Two threads a window: a reader waits in acme's `event` file and posts what it reads; the owner does everything else, so
 that a slow answer in one window holds up no other. A gesture means what was on the screen when it was made: the reader posts it
@@ -7,12 +7,11 @@ with the body and the selection of that moment.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar
 
@@ -20,13 +19,13 @@ from acme.lib import clicked, table
 from acme.lib.agent import Session
 from acme.lib.drafts import Draft
 from acme.lib.event import Dot, Gesture
+from acme.lib.gestures import DELETES, Gestures
 from acme.lib.host import Call, Host
 from acme.lib.window import Window, WindowGone
-from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
+from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.p9.client import ConnectionLost, P9Error, TimedOut
 
 _STUCK = 1.0  # s; most of what is asked of a daemon is answered sooner
-_DELETES = ("Del", "Delete")
 
 
 class Pane:
@@ -50,7 +49,7 @@ class Pane:
         self._touched = threading.Event()
         self._draft = Draft("")
         self._warned = ""  # the text that Del has warned of
-        self._acting: Gesture | None = None  # what is being done
+        self._gestures = Gestures(self)
         self._owner = threading.Thread(target=self._work, name="window", daemon=True)
         self._reader = threading.Thread(target=self._listen, name="event", daemon=True)
 
@@ -158,7 +157,14 @@ class Pane:
 
     def edited(self) -> None:
         """Handle a change of the body by the person."""
-        self._keep()
+        self.keep()
+
+    def keep(self) -> None:
+        """Keep the draft; one that is sent or thrown away is gone."""
+        try:
+            self._draft.save(self.kept())
+        except OSError as error:
+            raise Unavailable(f"the text in {self._named} cannot be kept: {error.strerror}") from None
 
     def clear(self) -> None:
         """Take away what an earlier Assist left; a new window may hold what the person typed already."""
@@ -166,9 +172,14 @@ class Pane:
             self.window.replace(0, self.window.address("$")[1], "")
             self.window.clean()
 
+    @property
+    def acting(self) -> Gesture | None:
+        """The gesture that is being done."""
+        return self._gestures.acting
+
     def dot(self) -> Dot:
         """Return the selection at the time of the click on the command that is being done."""
-        at = self._acting.dot if self._acting is not None else None
+        at = self.acting.dot if self.acting is not None else None
         return at if at is not None else self.window.dotted()
 
     def row_key(self, line: str) -> str:
@@ -215,7 +226,7 @@ class Pane:
             self.finish()
         elif now.startswith(text):
             self.window.replace(0, len(text), "")
-            self._keep()
+            self.keep()
 
     def say(self, text: str) -> None:
         """Tell the person, in +Errors."""
@@ -259,19 +270,12 @@ class Pane:
             self.window.ctl("dirty")
             self.window.show()
         elif self.adopted:
-            self._keep()  # what was typed while no Assist lived
+            self.keep()  # what was typed while no Assist lived
 
     def _edited(self) -> None:
         self._touched.clear()
         self.edited()
         self.attended()
-
-    def _keep(self) -> None:
-        """Keep the draft; one that is sent or thrown away is gone."""
-        try:
-            self._draft.save(self.kept())
-        except OSError as error:
-            raise Unavailable(f"the text in {self._named} cannot be kept: {error.strerror}") from None
 
     def _renew(self) -> None:
         """Refresh in the background: errors are reported without opening a window."""
@@ -331,130 +335,20 @@ class Pane:
         """
         if self.delayed <= _STUCK:
             return False
-        return gesture.meant.text.strip() in _DELETES or not self.app.agent.answers(_STUCK)
+        return gesture.meant.text.strip() in DELETES or not self.app.agent.answers(_STUCK)
 
     def _not_now(self, gesture: Gesture) -> None:
         """Do what is done without the owner, on the reader's thread: Del, and to say that nothing else is."""
         word = gesture.meant.text.strip()
-        if gesture.kind in "Xx" and word in _DELETES:
+        if gesture.kind in "Xx" and word in DELETES:
             self.delete(Call(word, "", None, None))
         else:
             self.say(f"Assist: {word[:40]}: not now, the daemon does not answer what was asked before")
 
     def _gesture(self, gesture: Gesture) -> None:
-        self._acting = gesture
-        try:
-            if gesture.in_body and gesture.body is None:
-                self.window.look_again()
-                raise clicked.moved()
-            if gesture.kind in "Xx":
-                self._execute(gesture)
-            else:
-                self._look(gesture)
-        finally:
-            self._acting = None
+        self._gestures.do(gesture)
         self.attended()
-
-    def _execute(self, gesture: Gesture) -> None:
-        text = self._text(gesture).strip()
-        word, _, rest = text.partition(" ") if " " in text else text.partition("\t")
-        call = Call(word, rest.strip(), gesture.argument, gesture.source)
-        if gesture.in_body and self.chosen(text, gesture):
-            return
-        if word in _DELETES:
-            self.delete(call)
-        elif word in self.acts:
-            with self._taken(gesture):
-                getattr(self, self.acts[word])(call)
-        elif self.executed(text, gesture):
-            return
-        elif word in ("Undo", "Redo"):
-            self._back(gesture)
-            self.undone()
-            self._keep()
-        elif gesture.builtin or not self._common(text, call, gesture):
-            if gesture.in_body and self._is_row(text):
-                raise Invalid("these are rows, and no command: click one word of them, with nothing selected")
-            self._back(gesture)
-
-    def _is_row(self, text: str) -> bool:
-        """Return whether it is of rows of this list, as those that were selected when one of them was clicked: a shell
-        would run them.
-        """
-        return any("\t" in line.strip() and any(line.strip() in row for row in self.shown) for line in text.split("\n"))
-
-    def _back(self, gesture: Gesture) -> None:
-        """Let acme do it, with what was clicked."""
-        self.window.back(gesture, clicked.shift(self.window, gesture, self.row_key))
-
-    @contextmanager
-    def _taken(self, gesture: Gesture) -> Iterator[None]:
-        """Remove from the window a command that the person typed here and gave by a sweep, or that has a line of its
-        own; it comes back if it is refused.
-        """
-        place = self._written(gesture)
-        if place is None:
-            yield
-            return
-        q0, q1 = place
-        text = self.window.text(q0, q1)
-        self.window.replace(q0, q1, "")
-        self._keep()
-        try:
-            yield
-        except (WindowGone, ConnectionLost):
-            raise
-        except AnvilError:
-            end = self.window.address("$")[1]
-            self.window.replace(min(q0, end), min(q0, end), text)
-            self._keep()
-            raise
-
-    def _written(self, gesture: Gesture) -> tuple[int, int] | None:
-        """Return where the command is that the person wrote, with the end of its line if it is all of it."""
-        if not gesture.in_body:
-            return None
-        start, line = self._line(gesture)
-        by = clicked.shift(self.window, gesture, self.row_key)
-        start, q0, q1 = start + by, gesture.meant.q0 + by, gesture.meant.q1 + by
-        alone = q0 - start >= 0 and q1 <= start + len(line) and line.strip() == line[q0 - start : q1 - start].strip()
-        if not (alone or (not gesture.empty and gesture.clicked.q0 + by == q0)):
-            return None
-        if not self.mine(q0, q1):
-            return None
-        return (start, start + len(line)) if alone else (q0, q1)
-
-    def _common(self, text: str, call: Call, gesture: Gesture) -> bool:
-        """Do what a word means in every window: a backend, a session."""
-        backend = self.app.roster.backend(call.word)
-        if backend is not None:
-            with self._taken(gesture):
-                self.app.begin(backend, call, os.path.dirname(self.title()))
-            return True
-        session = self.meant(text, gesture)
-        if session is None:
-            return False
-        if call.chord is None:
-            self.app.attach(session)
-        else:
-            self.app.fire(session, call.chord, call.source)
-        return True
-
-    def _look(self, gesture: Gesture) -> None:
-        for word in clicked.words(self.window, gesture):
-            session = self.meant(word, gesture)
-            if session is not None and (self.any_word or word in (session.id, f"anvil:{session.label}")):
-                self.app.open("prompt", session.id)
-                return
-            if session is None and word.startswith("anvil:"):
-                raise NotFound(f"no such session '{word.removeprefix('anvil:')}'")
-            if self.looked(word, gesture):
-                return
-        self._back(gesture)
 
     def _line(self, gesture: Gesture) -> tuple[int, str]:
         """Return where the clicked line began, and its text."""
         return clicked.line(self.window, gesture)
-
-    def _text(self, gesture: Gesture) -> str:
-        return clicked.text(self.window, gesture)

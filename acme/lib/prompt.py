@@ -69,7 +69,7 @@ class Context(Written):
             self._got = text
             raise Conflict(f"{self.title()} modified; Get again discards the changes")
         self.fill()
-        self._keep()
+        self.keep()
 
     def put(self, call: Call) -> None:
         now = self._stored()
@@ -79,7 +79,7 @@ class Context(Written):
         text = self.window.body()
         self.app.agent.write(f"{self.subject_id}/context", text)
         self._read = text
-        self._keep()
+        self.keep()
         self.window.clean()
 
     def _stored(self) -> str:

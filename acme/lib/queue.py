@@ -166,7 +166,7 @@ class Queue(About):
         self.window.draws(self.shown)
         shown = ["\t! ".join(refused.get(table.key(row), (row,))) for row in self.shown]
         table.whole(self.window, "".join(f"{line}\n" for line in [*shown, *typed]), clean=not (refused or typed))
-        self._keep()
+        self.keep()
 
     # drawing
 
@@ -263,7 +263,7 @@ class Waiting(Written):
         text = self.window.body()
         self.app.agent.write(self._path(), text)
         self._read = text
-        self._keep()
+        self.keep()
         self.window.clean()
 
     def _path(self) -> str:

@@ -142,7 +142,7 @@ class Tasks(Beads):
                 else:
                     typed[one.line] = why
         self._draw(refused, list(typed.values()))
-        self._keep()
+        self.keep()
         self.app.changed_tasks()
 
     def _id_of(self, name: str) -> str:
@@ -162,7 +162,7 @@ class Tasks(Beads):
 
     def _bead(self) -> str:
         id = table.key(self.dot().lines[0])
-        if id not in self._known(self._acting):
+        if id not in self._known(self.acting):
             raise Invalid("which task? put dot on its line, or give its id")
         return id
 
@@ -263,7 +263,7 @@ class Task(Beads):
             self._got = text
             raise Conflict(f"{self.title()} modified; Get again discards the changes")
         self._draw()
-        self._keep()
+        self.keep()
 
     def put(self, call: Call) -> None:
         text = self.window.body()
@@ -274,7 +274,7 @@ class Task(Beads):
         if changed:
             self.app.agent.bead("update", self.subject_id, *changed)
         self._draw(text)
-        self._keep()
+        self.keep()
         self.app.changed_tasks()
 
     def _bead(self) -> str:
