@@ -34,6 +34,24 @@ def run(where, *words, given=""):
     return subprocess.run(["git", *words], cwd=where, input=given, capture_output=True, text=True, check=True).stdout
 
 
+def opened(person, agent, assist, repository, **more):
+    """Open the window of what a session has changed there, by the main window; returns the id and the window's name."""
+    id = agent.add("claude", str(repository / "src"), alias="rev", **more)
+    agent.texts[f"{id}/git/diff"] = run(repository, "diff")
+    assist()
+    person.select(MAIN, id)
+    person.execute(MAIN, "Diff", tag=True)
+    return id, f"{repository}/src/+Diff.rev"
+
+
+def commented(drawn, *places):
+    """Return the text with words of a person's beneath these lines of it."""
+    text = drawn.text()
+    for line, words in places:
+        text = text.replace(f"{line}\n", f"{line}\n{words}\n")
+    return text
+
+
 def test_each_hunk_stands_beneath_its_address(repository):
     drawn = patch.draw("# a remark\n" + run(repository, "diff"), lambda path: f"../{path}")
     text = drawn.text()
@@ -71,11 +89,7 @@ def test_a_change_that_is_no_text_is_named_commented_and_taken_back(repository):
 
 def test_what_is_written_beneath_a_line_is_about_it(repository):
     drawn = patch.draw(run(repository, "diff"), str)
-    body = (
-        drawn.text()
-        .replace("+line three\n", "+line three\nwhy not 3?\nit was shorter\n")
-        .replace("-line 20\n", "-line 20\n\tkeep it\n")
-    )
+    body = commented(drawn, ("+line three", "why not 3?\nit was shorter"), ("-line 20", "\tkeep it"))
     assert patch.comments(drawn, body) == ["src/lex.py:3: why not 3?\n it was shorter", "src/lex.py:20: keep it"]
     cut = body.replace(" line 1\n line 2\n", "")
     assert patch.comments(drawn, cut) == patch.comments(drawn, body)
@@ -84,11 +98,7 @@ def test_what_is_written_beneath_a_line_is_about_it(repository):
 
 def test_comments_that_were_kept_stand_beneath_their_lines_again(repository):
     drawn = patch.draw(run(repository, "diff"), str)
-    body = (
-        drawn.text()
-        .replace("+line three\n", "+line three\nwhy?\nit was shorter\n")
-        .replace("++ text\n", "++ text\nwhat?\n")
-    )
+    body = commented(drawn, ("+line three", "why?\nit was shorter"), ("++ text", "what?"))
     kept = "\n".join(patch.comments(drawn, body))
     assert patch.commented(drawn, kept) == body
     assert patch.commented(drawn, "gone.py:3: why?\n not") == drawn.text() + "gone.py:3: why?\nnot\n"
@@ -111,12 +121,7 @@ def test_what_is_taken_back_is_as_it_was(repository):
 
 
 def test_a_diff_is_commented_and_a_hunk_of_it_taken_back(person, agent, assist, repository):
-    id = agent.add("claude", str(repository / "src"), alias="rev")
-    agent.texts[f"{id}/git/diff"] = run(repository, "diff")
-    assist()
-    person.select(MAIN, id)
-    person.execute(MAIN, "Diff", tag=True)
-    name = f"{repository}/src/+Diff.rev"
+    id, name = opened(person, agent, assist, repository)
     person.sees(name, "\nlex.py:20\n@@ -17")
     person.sees(name, "../new.txt:1\n")
     person.rewrite(name, "+line three\n", "+line three\nwhy?\n")
@@ -135,12 +140,7 @@ def test_a_diff_is_commented_and_a_hunk_of_it_taken_back(person, agent, assist, 
 def test_what_a_command_or_a_turn_has_changed_is_shown_unless_something_is_written_there(
     person, agent, assist, repository
 ):
-    id = agent.add("claude", str(repository / "src"), alias="rev", branch="work", state="running")
-    agent.texts[f"{id}/git/diff"] = run(repository, "diff")
-    assist()
-    person.select(MAIN, id)
-    person.execute(MAIN, "Diff", tag=True)
-    name = f"{repository}/src/+Diff.rev"
+    id, name = opened(person, agent, assist, repository, branch="work", state="running")
     person.sees(name, "4 hunks in 2 files")
     agent.texts[f"{id}/git/diff"] = run(repository, "diff", "--", "new.txt")
     agent.change(id, state="idle", answered=1)
@@ -161,12 +161,7 @@ def test_what_a_command_or_a_turn_has_changed_is_shown_unless_something_is_writt
 
 
 def test_get_leaves_the_selection_where_it_is(person, agent, assist, repository):
-    id = agent.add("claude", str(repository / "src"), alias="rev")
-    agent.texts[f"{id}/git/diff"] = run(repository, "diff")
-    assist()
-    person.select(MAIN, id)
-    person.execute(MAIN, "Diff", tag=True)
-    name = f"{repository}/src/+Diff.rev"
+    id, name = opened(person, agent, assist, repository)
     person.sees(name, "+line three\n")
     person.select(name, "+line three")
     (repository / "src" / "lex.py").write_text((repository / "src" / "lex.py").read_text() + "\none more\n")

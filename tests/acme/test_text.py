@@ -241,49 +241,45 @@ def test_what_was_typed_in_a_list_is_there_again_after_acme_and_assist_have_gone
     assert not list(drafts(state))
 
 
-def test_undo_takes_back_what_was_typed_in_a_log_step_by_step(person, agent, assist, rev, project):
+@pytest.fixture
+def log(person, agent, assist, rev, project):
+    """A log that says hello, where Undo is acme's own."""
     if not person.real:
         pytest.skip("only acme itself can Undo")
     agent.logs[rev].add(b"USER 2026-01-01T10:00:00\n\thello\n\n")
     assist("log", rev)
-    name = f"{project}/+Log.rev"
-    opened(person, name, "Undo")
+    name = opened(person, f"{project}/+Log.rev", "Undo")
     person.sees(name, "hello")
-    before = person.body(name)
-    person.type_at_end(name, "one ")
-    person.type_at_end(name, "two")
+    return name
+
+
+def test_undo_takes_back_what_was_typed_in_a_log_step_by_step(person, log):
+    before = person.body(log)
+    person.type_at_end(log, "one ")
+    person.type_at_end(log, "two")
     for _ in range(len("one two")):
-        if person.body(name) != before:
-            was = person.body(name)
-            person.execute(name, "Undo", tag=True)
-            person.wait(lambda was=was: person.body(name) != was, "another step")
-    assert person.body(name) == before
+        if person.body(log) != before:
+            was = person.body(log)
+            person.execute(log, "Undo", tag=True)
+            person.wait(lambda was=was: person.body(log) != was, "another step")
+    assert person.body(log) == before
 
 
 @pytest.mark.parametrize("by", ["news", "Get"])
-def test_undo_takes_back_what_was_typed_in_a_log_also_when_something_was_drawn_since(
-    person, agent, assist, rev, project, by
-):
-    if not person.real:
-        pytest.skip("only acme itself can Undo")
-    agent.logs[rev].add(b"USER 2026-01-01T10:00:00\n\thello\n\n")
-    assist("log", rev)
-    name = f"{project}/+Log.rev"
-    opened(person, name, "Undo")
-    person.sees(name, "hello")
-    person.type_at_end(name, "one")
+def test_undo_takes_back_what_was_typed_in_a_log_also_when_something_was_drawn_since(person, agent, rev, log, by):
+    person.type_at_end(log, "one")
     if by == "Get":
-        person.execute(name, "Get", tag=True)
+        person.execute(log, "Get", tag=True)
     agent.logs[rev].add(b"ASSISTANT 2026-01-01T10:00:01\n\tyes\n\n")
-    person.sees(name, "\tyes\n\none")
-    log = person.body(name).removesuffix("one")
+    person.sees(log, "\tyes\n\none")
+    before = person.body(log).removesuffix("one")
     for _ in "one":  # as many steps as acme makes of it
-        was = person.body(name)
-        if was != log:
-            person.execute(name, "Undo", tag=True)
-            shorter = [log + "one"[:count] for count in range(len(was) - len(log))]
-            person.wait(lambda shorter=shorter: person.body(name) in shorter, "a step back")
-    assert person.body(name) == log
+        was = person.body(log)
+        if was != before:
+            person.execute(log, "Undo", tag=True)
+            shorter = [before + "one"[:count] for count in range(len(was) - len(before))]
+            person.wait(lambda shorter=shorter: person.body(log) in shorter, "a step back")
+    assert person.body(log) == before
 
 
 def drafts(state):
