@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from anvilsrv.agents.eye import Until, watch_turn
 from anvilsrv.agents.following import Following
 from anvilsrv.agents.starting import Starter
-from anvilsrv.backends.backend import Backend, Dialog
+from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
+from anvilsrv.backends.shown import Dialog
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.life import Life
 from anvilsrv.desk.post import Post

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from anvilsrv.backends.backend import Dialog
+from anvilsrv.backends.shown import Dialog
 from anvilsrv.tmux.screen import Screen, Watch
 
 CALM = 0.15  # s without output after which what stands on the screen is taken as drawn

@@ -17,8 +17,9 @@ from anvilsrv.agents.door import Door
 from anvilsrv.agents.landing import Landing
 from anvilsrv.agents.plans import Plan, Plans
 from anvilsrv.backends.backend import Backend
-from anvilsrv.backends.backend import Launch as Made
-from anvilsrv.backends.registry import Backends, Place
+from anvilsrv.backends.place import Launch as Made
+from anvilsrv.backends.place import Place
+from anvilsrv.backends.registry import Backends
 from anvilsrv.backends.vault import Vault
 from anvilsrv.errors import Full, Unavailable
 from anvilsrv.linux import beneath

@@ -9,7 +9,8 @@ Threads: one for each start (``following.py``); ``told`` is called on it.
 from collections.abc import Callable
 
 from anvilsrv.agents.eye import AGAIN, Eye, Terminals, Until
-from anvilsrv.backends.backend import BOXES, Backend, Dialog
+from anvilsrv.backends.backend import Backend
+from anvilsrv.backends.shown import BOXES, Dialog
 from anvilsrv.display import plain, shown
 from anvilsrv.tmux.screen import Screen, Watch
 

@@ -13,7 +13,8 @@ from anvilsrv import paths
 from anvilsrv.agents import grants
 from anvilsrv.agents.directories import Directories
 from anvilsrv.agents.plans import Plans
-from anvilsrv.backends.registry import Backends, Place
+from anvilsrv.backends.place import Place
+from anvilsrv.backends.registry import Backends
 from anvilsrv.linux.replace import write
 from sandbox import launcher
 from sandbox.launcher import offline

@@ -21,98 +21,25 @@ from anvilsrv.backends import lacks, reset_time, templates
 from anvilsrv.backends.flags import VALUE, Flag, Option, chosen
 from anvilsrv.backends.follow import Follow, Said, Tool
 from anvilsrv.backends.lacks import Lack, Rights
+from anvilsrv.backends.place import Launch as Launch  # files of users import these from here
+from anvilsrv.backends.place import Place as Place
+from anvilsrv.backends.replies import Reply as Reply
+from anvilsrv.backends.replies import reply
 from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment, spelled_out
-from anvilsrv.backends.rules import Report as Report  # files of users import it from here
-from anvilsrv.backends.typed import Input, bounded
+from anvilsrv.backends.rules import Report as Report
+from anvilsrv.backends.shown import Dialog, Title, found_lines
+from anvilsrv.backends.typed import Input
 from anvilsrv.backends.vault import Login
 from anvilsrv.display import sanitize
 from anvilsrv.strict_json import dumps
 from anvilsrv.tmux.screen import Screen
 from sandbox import outside
-from sandbox.configuration import NOTHING, Configuration
 
-HERE = Path(__file__).resolve().parent.parent
 NAMES = (
     "PYTHON", "ANVILSRV", "SHARE", "HOOK", "MCP", "MCP_COMMAND", "MCP_ARGS", "PROGRAM", "BACKEND_DIR", "ID", "CWD", "HOME",
     "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSION", "PERMISSIONS", "OPTIONS", "CHOSEN", "COMMAND", "FORKED",
 )  # fmt: skip
-BOXES = re.compile("[─-▟]")
 VERSION_WAIT = 10.0  # s
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one agent is started. ``session_dir`` is read-only inside, ``data_dir`` is the agent's to write, ``code`` has our
-    modules that run inside; all as seen inside."""
-
-    id: str
-    cwd: str
-    session_dir: str
-    data_dir: str
-    home: str
-    conversation: str | None = None
-    permissions: str = "bypass"
-    mcp: list[str] | None = None  # argv of the MCP server; None: our own
-    code: str = str(HERE)
-    configuration: Configuration = NOTHING  # what may be seen of the user's own
-    chosen: Mapping[str, str] = field(default_factory=dict)  # options of the agent
-    forked: str | None = None  # the conversation with which its own begins
-    command: tuple[str, ...] = ()  # what the user has named, where the backend takes any
-    env: Mapping[str, str] = field(
-        default_factory=lambda: os.environ
-    )  # the user's, without what only the door may have
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What to run: ``files`` (relative name -> text) are to be in ``session_dir`` first, ``data`` in ``data_dir``.
-
-    The agent writes in ``data_dir`` too, so it is opened beneath, never through links. A value there may also be a
-    mapping ``{"link": path}``: a symbolic link.
-    """
-
-    argv: list[str]
-    env: dict[str, str]
-    files: dict[str, str]
-    data: dict[str, str | dict[str, str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What ``anvillm-hook`` prints and exits with."""
-
-    stdout: str
-    exit: int = 0
-
-
-@dataclass(frozen=True)
-class Dialog:
-    """A question on the screen, and the keys that answer it, at most ``times``.
-
-    It comes up ``at`` the start, in a turn, or stands there after one, seen when a prompt is to be typed. A turn in which it came
-    up with a ``reason`` has failed: that is what ``reason`` matches, and when the limit ends is looked for in the whole screen.
-    One without ``keys`` is the user's to answer; ``says`` is what it means.
-    """
-
-    screen: re.Pattern[str]
-    keys: tuple[str, ...]
-    times: int = 1
-    at: str = "start"
-    reason: re.Pattern[str] | None = None
-    says: str = ""
-
-    def why(self, text: str) -> str:
-        """Return the reason that the screen gives, as a line, without box-drawing characters."""
-        found = self.reason.search(bounded(text)) if self.reason is not None else None
-        return " ".join(BOXES.sub(" ", found[0]).split()) if found is not None else ""
-
-
-@dataclass(frozen=True)
-class Title:
-    """What the terminal's title looks like in a turn, and outside of one."""
-
-    busy: re.Pattern[str] | None
-    idle: re.Pattern[str] | None
 
 
 @dataclass(frozen=True)
@@ -271,7 +198,7 @@ class Backend:
         screen.
         """
         template = report.rule.otherwise if report.rule is not None else None
-        return None if template is None else _reply(templates.fill_all(template, report.payload, ""))
+        return None if template is None else reply(templates.fill_all(template, report.payload, ""))
 
     @property
     def takes_command(self) -> bool:
@@ -368,7 +295,7 @@ class Backend:
             template = report.rule.choices.get(text, report.rule.free)
         if template is None:
             return None
-        return _reply(templates.fill_all(template, report.payload if report else {}, text))
+        return reply(templates.fill_all(template, report.payload if report else {}, text))
 
     def declared_prompt_text(self, text: str, context: str) -> str:
         text = sanitize(text)
@@ -439,15 +366,6 @@ class Backend:
         return f"no program '{self.program}'" + (f": {self.install}" if self.install else "")
 
 
-def found_lines(pattern: re.Pattern[str], text: str) -> str | None:
-    """Return the whole lines of the last place that matches; None if there is none."""
-    last = max(pattern.finditer(text), key=re.Match.start, default=None)
-    if last is None:
-        return None
-    end = text.find("\n", max(last.start(), last.end() - 1))
-    return text[text.rfind("\n", 0, last.start()) + 1 : end if end >= 0 else len(text)]
-
-
 def comment(text: str) -> str:
     """Return ``text`` as lines that a shell does not run."""
     return "\n".join(f"# {line}".rstrip() for line in text.split("\n"))
@@ -459,13 +377,3 @@ def _content_or_link(value: Any) -> str | dict[str, str]:
 
 def _content(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def _reply(made: Any) -> Reply:
-    if isinstance(made, Mapping) and made and set(made) <= {"stdout", "exit"}:
-        return Reply(_printed(made.get("stdout", "")), int(made.get("exit", 0)))
-    return Reply(_printed(made))
-
-
-def _printed(value: Any) -> str:
-    return value if isinstance(value, str) else dumps(value) + "\n"

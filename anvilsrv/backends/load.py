@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from anvilsrv.backends import acp, backend, mistakes, private
-from anvilsrv.backends.backend import Backend, Dialog, Peculiarity, Stop, Title
+from anvilsrv.backends.backend import Backend, Peculiarity, Stop
 from anvilsrv.backends.flags import VALUE, Flag
 from anvilsrv.backends.load_follow import conditions, follows, tools
 from anvilsrv.backends.reset_time import GROUPS as LIMITS
 from anvilsrv.backends.rules import KINDS, TEXTS, Rule
+from anvilsrv.backends.shown import Dialog, Title
 from anvilsrv.backends.tables import Table, parse
 from anvilsrv.backends.typed import Drop, Guard, Input
 from anvilsrv.backends.vault import Login

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.backends.backend import Launch, Peculiarity, Place
+from anvilsrv.backends.backend import Peculiarity
+from anvilsrv.backends.place import Launch, Place
 from anvilsrv.backends.vault import Vault
 
 

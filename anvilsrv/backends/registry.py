@@ -12,11 +12,9 @@ from pathlib import Path
 
 from anvilsrv import paths
 from anvilsrv.backends import load as backend_yaml
-from anvilsrv.backends.backend import Backend, Launch, Peculiarity, Place, Reply, Report, comment
+from anvilsrv.backends.backend import Backend
 from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, Invalid, NotFound
-
-__all__ = ["Backend", "Backends", "Launch", "Peculiarity", "Place", "Reply", "Report", "comment", "default_dirs"]
 
 Stamp = tuple[int, int, int]
 

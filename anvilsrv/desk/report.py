@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anvilsrv.backends.backend import Backend, Reply, Report
+from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
+from anvilsrv.backends.replies import Reply
+from anvilsrv.backends.rules import Report
 from anvilsrv.desk import besides, heard, outcomes, stamps
 from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.around import Eyes, Kept, Listener

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from anvilsrv import paths
 from anvilsrv.backends import templates
-from anvilsrv.backends.backend import Backend, Place
+from anvilsrv.backends.backend import Backend
+from anvilsrv.backends.place import Place
 from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.backends.vault import Login, Vault, loaded
 from anvilsrv.errors import Invalid, NotFound, Unavailable

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.backends.registry import Backend, Backends, Place
+from anvilsrv.backends.backend import Backend
+from anvilsrv.backends.place import Place
+from anvilsrv.backends.registry import Backends
 
 MINIMAL = """
 backend:

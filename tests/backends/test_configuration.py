@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from anvilsrv.backends.backend import Launch
+from anvilsrv.backends.place import Launch
 from anvilsrv.backends.registry import Backends
 from sandbox import layers
 from sandbox.configuration import united

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from anvilsrv.backends.registry import Backend, Backends, Place
+from anvilsrv.backends.backend import Backend
+from anvilsrv.backends.place import Place
+from anvilsrv.backends.registry import Backends
 from anvilsrv.tmux.tmux import Tmux
 from tests.conftest import wait_until
 from tests.panes import SESSION, Daemon, daemon, shows, wait_screen
