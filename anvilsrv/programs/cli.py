@@ -16,7 +16,7 @@ from anvilsrv.programs import shell
 from anvilsrv.programs.shell import NOT_RUNNING, Failure
 
 if TYPE_CHECKING:
-    from anvilsrv.programs.daemon import Place
+    from anvilsrv.programs.place import Place
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _place() -> "Place":
-    from anvilsrv.programs.daemon import Place
+    from anvilsrv.programs.place import Place
 
     return Place()
 
@@ -34,11 +34,11 @@ def _place() -> "Place":
 @main.command()
 def start() -> None:
     """Start the daemon in the background and wait until it serves."""
-    from anvilsrv.programs import daemon
+    from anvilsrv.programs import control
 
     place = _place()
     try:
-        pid = daemon.start(place)
+        pid = control.start(place)
     except AnvilError as error:
         raise Failure(str(error)) from None
     click.echo(f"anvilsrv {pid} serves {place.socket}")
@@ -74,7 +74,7 @@ def _serve(trace: bool, foreground: bool) -> None:
 @main.command()
 def stop() -> None:
     """Stop the daemon and its agents; sessions are kept."""
-    from anvilsrv.programs import daemon
+    from anvilsrv.programs import control
 
     place = _place()
     if not place.holder():
@@ -82,7 +82,7 @@ def stop() -> None:
         click.echo(f"anvilsrv: not running in namespace '{place.namespace}'", err=True)
         sys.exit(NOT_RUNNING)
     try:
-        daemon.stop(place)
+        control.stop(place)
     except AnvilError as error:
         raise Failure(str(error)) from None
     click.echo("anvilsrv stopped")
@@ -94,11 +94,11 @@ def restart() -> None:
 
     It takes over those variables of this shell that agents may get (PATH, API keys).
     """
-    from anvilsrv.programs import daemon
+    from anvilsrv.programs import control
 
     place = _place()
     try:
-        pid = daemon.restart(place)
+        pid = control.restart(place)
     except AnvilError as error:
         raise Failure(str(error)) from None
     click.echo(f"anvilsrv {pid} serves {place.socket}")

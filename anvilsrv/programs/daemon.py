@@ -1,110 +1,33 @@
-"""The daemon as a process: its lock, its pid file, its log, its signals, and how it goes into the background.
-
-One daemon holds one namespace: it keeps a lock (fcntl(2), open file description) on ``<state>/lock`` for as long as it
-lives, and the kernel drops it with the process, so a stale pid file cannot deceive anybody. ``$NAMESPACE`` itself is
-checked as plan9port does.
+"""The daemon as a process: its log, its signals, its readiness, and its end. It holds its namespace (``place.py``); commands that
+start and end it are in ``control.py``.
 
 Signals: SIGTERM and SIGINT stop (agents are ended gently); SIGHUP replaces the daemon (agents run on).
 """
 
-import contextlib
 import faulthandler
-import fcntl
 import logging
 import logging.handlers
 import os
 import resource
 import signal
 import socket
-import struct
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
-from anvilsrv import paths
-from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
 from anvilsrv.programs import successor
-from sandbox import outside
+from anvilsrv.programs.place import Place
 
 log = logging.getLogger("anvilsrv")
 
 LOG_SIZE = 4 << 20  # bytes
-FLOCK = "hhqqi4x"  # struct flock where off_t has 64 bits
-START_PATIENCE = 20.0  # s that `start` waits for the socket
 DESCRIPTORS = 16384  # soft limit: each session has a socket, each client of each a connection
-NAMESPACE_MAX = 107 - len(f"/{paths.TMUX}")  # bytes: unix(7), struct sockaddr_un
 END_PATIENCE = 50.0  # s that an end may take before it is cut short
+READY = "ANVILSRV_READY_FD"  # names the descriptor on which `start` waits for us
 BROKEN = 70  # exit status, EX_SOFTWARE of sysexits.h: a thread of ours could not go on
-STOP_PATIENCE = 60.0  # s that `stop` waits for the end
-
-
-class Place:
-    """The files of one namespace's daemon."""
-
-    def __init__(self, namespace: str | None = None) -> None:
-        self.namespace = namespace or paths.namespace()
-        self.state = paths.state_dir(self.namespace)
-        self.socket = Path(self.namespace) / paths.SERVICE
-        self.tmux = Path(self.namespace) / paths.TMUX
-        self.lock = self.state / "lock"
-        self.pid_file = self.state / "pid"
-        self.log = self.state / "anvilsrv.log"
-
-    @property
-    def deleted(self) -> bool:
-        """Whether the socket is gone, as when someone has cleared /tmp; a daemon that runs does not notice."""
-        return not os.path.lexists(self.socket)
-
-    def holder(self) -> int | None:
-        """Return the pid of the daemon that holds the namespace, None if there is none (0: one that is only just
-        starting).
-        """
-        try:
-            with open(self.lock, "rb") as file:
-                kind = struct.unpack(
-                    FLOCK, fcntl.fcntl(file, fcntl.F_OFD_GETLK, struct.pack(FLOCK, fcntl.F_WRLCK, 0, 0, 0, 0))
-                )[0]
-        except FileNotFoundError:
-            return None
-        if kind == fcntl.F_UNLCK:
-            return None
-        try:
-            return int(self.pid_file.read_text())
-        except (OSError, ValueError):
-            return 0
-
-    def check(self) -> None:
-        """Raise Invalid for a namespace in which no agent could run."""
-        if not self.namespace.startswith("/"):
-            raise Invalid(f"NAMESPACE must be an absolute path, not '{self.namespace}'")
-        if len(os.fsencode(self.namespace)) > NAMESPACE_MAX:
-            raise Invalid(f"NAMESPACE is too long for the socket of tmux in it: at most {NAMESPACE_MAX} bytes")
-
-    def take(self) -> IO[bytes]:
-        """Become the daemon of the namespace: the lock's file, to be kept open.
-
-        Raises Conflict when another is, Invalid for a namespace in which no agent could run.
-        """
-        self.check()
-        paths.private_dir(self.namespace)
-        paths.private_dir(self.state)
-        inherited = os.environ.pop("ANVILSRV_LOCK_FD", "")
-        if inherited.isdecimal():
-            return open(int(inherited), "ab")
-        file = open(self.lock, "ab")  # noqa: SIM115
-        try:
-            fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack(FLOCK, fcntl.F_WRLCK, 0, 0, 0, 0))
-        except (BlockingIOError, PermissionError):
-            file.close()
-            raise Conflict(
-                f"namespace '{self.namespace}' is held by another anvilsrv (pid {self.holder() or '?'})"
-            ) from None
-        self.pid_file.write_text(f"{os.getpid()}\n")
-        return file
 
 
 def serve(place: Place, trace: bool, foreground: bool) -> int:
@@ -292,61 +215,9 @@ def notify_ready() -> None:
     notify(f"READY=1\nMAINPID={os.getpid()}")
 
 
-def start(place: Place) -> int:
-    """Start a daemon in the background and wait until it serves; its pid. Raises AnvilError with its last words.
-
-    A start that is interrupted while it waits leaves the daemon to go on.
-    """
-    running = place.holder()
-    if running is not None:
-        raise Conflict(f"already running (pid {running or '?'})")
-    paths.private_dir(place.state)
-    settle()
-    ready, told = os.pipe()
-    try:
-        pid = os.fork()
-    except OSError as error:
-        os.close(ready)
-        os.close(told)
-        raise Unavailable(f"cannot start a process: {error.strerror}") from None
-    if pid == 0:
-        _child(place, ready, told)
-    os.close(told)
-    with open(ready, "rb") as file:
-        os.waitpid(pid, 0)
-        said = file.read().decode("utf-8", "replace")
-    if not said.startswith("ready "):
-        raise Unavailable(said.strip() or f"anvilsrv did not start: see {place.log}")
-    return int(said.split()[1])
-
-
-def _child(place: Place, ready: int, told: int) -> NoReturn:
-    """Become, between fork and exec, a session of its own, without a terminal, and a new program that reports through
-    ``told``. Never returns.
-    """
-    try:
-        os.close(ready)
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        null = os.open(os.devnull, os.O_RDWR)
-        out = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        for number, fd in ((0, null), (1, out), (2, out)):
-            os.dup2(fd, number)
-        os.set_inheritable(told, True)
-        os.chdir("/")
-        os.environ["ANVILSRV_READY_FD"] = str(told)
-        os.execv(sys.executable, outside.python("anvilsrv.programs.cli", "serve"))
-    except OSError as error:
-        with contextlib.suppress(OSError):  # the starter is gone too
-            os.write(told, f"cannot start a process: {error.strerror}".encode())
-    finally:  # also when Ctrl-C came before the new session: what the parent would do is not for us
-        os._exit(1)
-
-
 def tell_starter(words: str) -> None:
     """Answer the ``start`` that waits for us, if one does."""
-    number = os.environ.pop("ANVILSRV_READY_FD", "")
+    number = os.environ.pop(READY, "")
     if not number.isdecimal():
         return
     try:
@@ -355,84 +226,3 @@ def tell_starter(words: str) -> None:
         log.info("the start was interrupted")
     finally:
         os.close(int(number))
-
-
-def stop(place: Place) -> None:
-    """End the daemon and wait until it is gone. Raises Unavailable when there is none, or it does not end."""
-    pid = place.holder()
-    if not pid:
-        place.pid_file.unlink(missing_ok=True)
-        raise Unavailable(f"anvilsrv is not running in namespace '{place.namespace}'")
-    end(pid, signal.SIGTERM)
-
-
-def end(pid: int, number: signal.Signals) -> None:
-    """Signal a daemon and wait (poll(2) on its pidfd) until it is gone. Raises Unavailable."""
-    import select
-
-    with reaching(pid):
-        fd = os.pidfd_open(pid)
-    try:
-        with reaching(pid):
-            signal.pidfd_send_signal(fd, number)
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        if not poll.poll(STOP_PATIENCE * 1000):
-            raise Unavailable(f"anvilsrv {pid} did not end within {STOP_PATIENCE:g} s")
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
-def reaching(pid: int) -> Iterator[None]:
-    """Signal a daemon in here: it may be gone by now, or its number be that of another container. Raises Unavailable."""
-    try:
-        yield
-    except ProcessLookupError:
-        raise Unavailable(f"anvilsrv {pid} has just ended, or runs in another container") from None
-
-
-def restart(place: Place) -> int:
-    """Replace the daemon by this program, with what agents may get of this environment; agents run on. Its pid (the same, since it
-    execs). Raises Unavailable.
-
-    This also helps where the daemon's socket was deleted, or tmux's: both are made again.
-    """
-    from anvilsrv.p9.client import Client
-
-    pid = place.holder()
-    if not pid:
-        return start(place)
-    successor.of_caller().leave(place.state)
-    if place.deleted:  # the daemon that recreates it is the new one
-        with reaching(pid):
-            os.kill(pid, signal.SIGHUP)
-        wait_for(place, START_PATIENCE + END_PATIENCE)
-        return pid
-    with Client(str(place.socket)) as client:
-        events = client.open("events")
-        with reaching(pid):
-            os.kill(pid, signal.SIGHUP)
-        try:
-            for _ in events.lines():
-                pass
-        except AnvilError:
-            pass  # the old daemon hung up: that is what we wait for
-    wait_for(place, START_PATIENCE)
-    return pid
-
-
-def wait_for(place: Place, patience: float) -> None:
-    """Wait until the daemon of ``place`` answers. Raises Unavailable."""
-    from anvilsrv.p9.client import Client
-
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            with Client(str(place.socket), timeout=patience) as client:
-                client.read("list")
-            return
-        except AnvilError as error:
-            if time.monotonic() > deadline:
-                raise Unavailable(f"anvilsrv does not answer: {error}") from None
-            threading.Event().wait(0.02)

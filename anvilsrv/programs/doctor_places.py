@@ -15,7 +15,7 @@ from anvilsrv.errors import AnvilError
 from anvilsrv.programs.finding import DO, NOTE, OK, Line
 
 if TYPE_CHECKING:
-    from anvilsrv.programs.daemon import Place
+    from anvilsrv.programs.place import Place
 
 ROOM = 64 << 20  # bytes that the state's file system should have
 FILES = 256  # descriptors, the fewest with which a daemon is of use
@@ -55,7 +55,7 @@ def descriptors() -> Iterator[Line]:
 
 def namespace() -> Iterator[Line]:
     """Check the directory of the socket, as the daemon demands it."""
-    from anvilsrv.programs.daemon import Place
+    from anvilsrv.programs.place import Place
 
     place = Place()
     path = Path(place.namespace)
@@ -90,7 +90,7 @@ def daemon() -> Iterator[Line]:
     """Check whether it runs, and answers."""
     from anvilsrv.p9.client import Client
     from anvilsrv.programs import elsewhere
-    from anvilsrv.programs.daemon import Place
+    from anvilsrv.programs.place import Place
     from anvilsrv.tmux.lost import listeners
 
     place = Place()

@@ -5,7 +5,7 @@ import os
 from typing import NamedTuple
 
 from anvilsrv import paths
-from anvilsrv.programs.daemon import Place
+from anvilsrv.programs.place import Place
 
 
 class Other(NamedTuple):

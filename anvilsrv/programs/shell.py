@@ -33,7 +33,7 @@ def daemon() -> "Iterator[Client]":
     """Yield a connection to the daemon of this namespace; an error ends the program."""
     from anvilsrv.p9.client import Client
     from anvilsrv.programs import elsewhere
-    from anvilsrv.programs.daemon import Place
+    from anvilsrv.programs.place import Place
 
     place = Place()
     if not place.holder():

@@ -10,18 +10,20 @@ import pytest
 
 from anvilsrv.errors import Unavailable
 from anvilsrv.p9.client import Client, P9Error
+from anvilsrv.programs import control
 from anvilsrv.programs import daemon as process
+from anvilsrv.programs.place import Place
 from tests.conftest import ROOT, Daemon, Home, wait_until
 
 
 @pytest.fixture
-def place(home: Home, monkeypatch: pytest.MonkeyPatch) -> process.Place:
+def place(home: Home, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name, value in home.env.items():
         monkeypatch.setenv(name, value)
-    return process.Place()
+    return Place()
 
 
-def test_start_status_and_stop_have_their_exit_statuses(home: Home, place: process.Place) -> None:
+def test_start_status_and_stop_have_their_exit_statuses(home: Home, place: Place) -> None:
     assert home.anvilsrv("status").returncode == 3
     assert home.anvilsrv("stop").returncode == 3
     started = home.anvilsrv("start")
@@ -38,14 +40,12 @@ def test_start_status_and_stop_have_their_exit_statuses(home: Home, place: proce
     assert "Traceback" not in place.log.read_text()
 
 
-def test_a_daemon_that_has_ended_meanwhile_is_told_in_a_sentence(
-    place: process.Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_daemon_that_has_ended_meanwhile_is_told_in_a_sentence(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    monkeypatch.setattr(process.Place, "holder", lambda place: gone.pid)
+    monkeypatch.setattr(Place, "holder", lambda place: gone.pid)
     with pytest.raises(Unavailable, match="has just ended, or runs in another container"):
-        process.stop(place)
+        control.stop(place)
 
 
 def test_wrong_usage_exits_with_2(home: Home) -> None:
@@ -85,7 +85,7 @@ def test_a_namespace_that_others_may_enter_is_refused(home: Home) -> None:
     assert "is open to others: its mode is 0755, not 0700" in refused.stderr
 
 
-def test_restart_keeps_the_pid_and_never_lets_the_namespace_go(daemon: Daemon, place: process.Place) -> None:
+def test_restart_keeps_the_pid_and_never_lets_the_namespace_go(daemon: Daemon, place: Place) -> None:
     assert daemon.process is not None
     done = daemon.home.anvilsrv("restart")
     assert done.returncode == 0, done.stderr
@@ -165,10 +165,11 @@ def test_agents_have_the_umask_of_the_user_and_keep_it_over_a_restart(home: Home
 def test_an_end_that_goes_wrong_is_an_end_all_the_same(home: Home) -> None:
     code = (
         "import os, signal, sys, threading\nfrom anvilsrv import app\nfrom anvilsrv.programs import daemon\n"
+        "from anvilsrv.programs.place import Place\n"
         "def wrong(self, agents):\n    raise OSError('by test')\n"
         "app.App.stop = wrong\n"
         "daemon.notify_ready = lambda: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "sys.exit(daemon.serve(daemon.Place(), False, True))"
+        "sys.exit(daemon.serve(Place(), False, True))"
     )
     ended = subprocess.run([sys.executable, "-c", code], env=home.env, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 1
@@ -185,7 +186,7 @@ def test_an_end_that_takes_too_long_is_cut_short_and_says_where_it_was(home: Hom
     assert "in stuck" in ended.stderr
 
 
-def test_a_start_that_fails_says_why_at_the_terminal(home: Home, place: process.Place) -> None:
+def test_a_start_that_fails_says_why_at_the_terminal(home: Home, place: Place) -> None:
     place.state.mkdir(mode=0o700, parents=True)
     (place.state / "store.db").write_bytes(b"this is no database" * 100)
     refused = home.anvilsrv("start")
@@ -193,7 +194,7 @@ def test_a_start_that_fails_says_why_at_the_terminal(home: Home, place: process.
     assert "cannot open store" in refused.stderr and "not a database" in refused.stderr
 
 
-def test_a_log_that_is_full_is_put_aside_once(home: Home, place: process.Place) -> None:
+def test_a_log_that_is_full_is_put_aside_once(home: Home, place: Place) -> None:
     place.state.mkdir(mode=0o700, parents=True)
     old = b"x" * process.LOG_SIZE
     place.log.write_bytes(old)
@@ -228,7 +229,7 @@ def test_a_full_disk_refuses_writes_with_the_reason_and_loses_nothing(daemon: Da
     assert os.path.exists(f"/proc/{daemon.process.pid}")
 
 
-def test_the_log_tells_what_became_of_sessions_and_what_went_wrong(home: Home, place: process.Place) -> None:
+def test_the_log_tells_what_became_of_sessions_and_what_went_wrong(home: Home, place: Place) -> None:
     assert home.anvilsrv("start").returncode == 0
     try:
         with Client(str(home.socket)) as client:

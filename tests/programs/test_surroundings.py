@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from anvilsrv.programs import daemon as process
+from anvilsrv.programs.place import Place
 from tests.conftest import Home, wait_until
 
 ANVILSRV = (sys.executable, "-m", "anvilsrv.programs.cli")
@@ -41,16 +41,16 @@ SURROUNDINGS: dict[str, Callable[[], object]] = {
 
 
 @pytest.fixture
-def place(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[process.Place]:
+def place(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     for name, value in home.env.items():
         monkeypatch.setenv(name, value)
-    place = process.Place()
+    place = Place()
     yield place
     if pid := place.holder():
         os.kill(pid, signal.SIGKILL)
 
 
-def obeys(home: Home, place: process.Place) -> None:
+def obeys(home: Home, place: Place) -> None:
     """The daemon is known to status, and a SIGTERM ends it in order."""
     shown = home.anvilsrv("status")
     assert shown.returncode == 0, shown.stdout + shown.stderr
@@ -63,9 +63,7 @@ def obeys(home: Home, place: process.Place) -> None:
 
 
 @pytest.mark.parametrize("surrounding", SURROUNDINGS)
-def test_the_daemon_starts_and_obeys_in_strange_surroundings(
-    home: Home, place: process.Place, surrounding: str
-) -> None:
+def test_the_daemon_starts_and_obeys_in_strange_surroundings(home: Home, place: Place, surrounding: str) -> None:
     done = subprocess.run(
         [*ANVILSRV, "start"],
         env=home.env,
@@ -85,7 +83,7 @@ def test_the_daemon_starts_and_obeys_in_strange_surroundings(
     obeys(home, place)
 
 
-def test_a_start_that_is_interrupted_leaves_a_daemon_that_is_known_and_obeys(home: Home, place: process.Place) -> None:
+def test_a_start_that_is_interrupted_leaves_a_daemon_that_is_known_and_obeys(home: Home, place: Place) -> None:
     with subprocess.Popen(
         [*ANVILSRV, "start"], env=home.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as one:
@@ -109,9 +107,7 @@ def without(what: str, allowed: int) -> str:
 
 
 @pytest.mark.parametrize("forks", [0, 1])
-def test_a_start_at_the_limit_of_processes_says_so_and_leaves_nothing(
-    home: Home, place: process.Place, forks: int
-) -> None:
+def test_a_start_at_the_limit_of_processes_says_so_and_leaves_nothing(home: Home, place: Place, forks: int) -> None:
     done = home.run(sys.executable, "-c", without("os.fork", forks), "start")
     assert (done.returncode, done.stderr) == (1, "anvilsrv: cannot start a process: no process to be had\n")
     assert place.holder() is None
@@ -119,7 +115,7 @@ def test_a_start_at_the_limit_of_processes_says_so_and_leaves_nothing(
 
 @pytest.mark.parametrize("threads", [0, 1, 2, 5, 7])
 def test_a_daemon_that_gets_no_more_threads_while_it_starts_ends_and_says_why(
-    home: Home, place: process.Place, threads: int
+    home: Home, place: Place, threads: int
 ) -> None:
     done = home.run(sys.executable, "-c", without("threading.Thread.start", threads), "fgstart")
     assert done.returncode == 1
@@ -127,12 +123,13 @@ def test_a_daemon_that_gets_no_more_threads_while_it_starts_ends_and_says_why(
     assert place.holder() is None and not home.socket.exists()
 
 
-def test_a_daemon_at_the_limit_of_threads_obeys(home: Home, place: process.Place) -> None:
+def test_a_daemon_at_the_limit_of_threads_obeys(home: Home, place: Place) -> None:
     full = (
         "import sys, threading\nfrom anvilsrv.programs import daemon\n"
+        "from anvilsrv.programs.place import Place\n"
         'def full(self):\n    raise RuntimeError("can\'t start new thread")\n'
         "def ready():\n    threading.Thread.start = full\n    print('ready', flush=True)\n"
-        "daemon.notify_ready = ready\nsys.exit(daemon.serve(daemon.Place(), False, True))"
+        "daemon.notify_ready = ready\nsys.exit(daemon.serve(Place(), False, True))"
     )
     with subprocess.Popen([sys.executable, "-c", full], env=home.env, stdout=subprocess.PIPE, text=True) as one:
         assert one.stdout is not None and one.stdout.readline() == "ready\n"

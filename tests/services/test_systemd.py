@@ -58,7 +58,7 @@ def test_the_daemon_has_control_groups_to_divide_and_is_in_one_beside_those_of_t
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_readiness_is_told_and_the_end_has_the_time_it_needs(unit: Path) -> None:
-    from anvilsrv.programs.daemon import STOP_PATIENCE
+    from anvilsrv.programs.control import STOP_PATIENCE
 
     found = service(unit)
     assert found["Type"] == "notify"
