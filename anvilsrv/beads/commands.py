@@ -14,24 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from anvilsrv.beads import graph, jsonl
-from anvilsrv.beads.record import (
-    STATUSES,
-    TYPES,
-    Record,
-    check_title,
-    hash_id,
-    id_length,
-    normal,
-    now,
-    parse_time,
-    unix_ns,
-)
+from anvilsrv.beads.fields import NEW_KEYS, UPDATE_KEYS, change, pair, pairs, titled
+from anvilsrv.beads.record import Record, hash_id, id_length, normal, now, unix_ns
 from anvilsrv.errors import Conflict, Denied, Exists, Invalid, NotFound, NotPermitted
-from anvilsrv.strict_json import loads
 
 PREFIX = "bd"
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
-_KEY = re.compile(r"([a-z_]+)=(.*)", re.DOTALL)
 _REASON = "blocked_reason"
 
 NOTES = 50  # of an import, that its event tells
@@ -110,15 +98,15 @@ def _prefix(db: sqlite3.Connection) -> str:
 def _new(call: Call, title: str, *rest: str) -> str:
     words = list(rest)
     description = ""
-    if words and not _pair(words[0], NEW_KEYS):
+    if words and not pair(words[0], NEW_KEYS):
         description = words.pop(0)
-    given = _pairs(words, NEW_KEYS)
+    given = pairs(words, NEW_KEYS)
     parent = given.pop("parent", "")
     waits = [word for word in given.pop("deps", "").split(",") if word]
     ns, created = now()
-    record: Record = {"title": _title(title), "description": description, "priority": 2, "issue_type": "task"}
+    record: Record = {"title": titled(title), "description": description, "priority": 2, "issue_type": "task"}
     record |= {"created_at": created, "created_by": call.actor, "updated_at": created}
-    _change(record, given)
+    change(record, given)
     record["id"] = _child_id(call, parent) if parent else _fresh_id(call, record, ns)
     record["dependencies"] = [_dependency(call, record["id"], other, "blocks") for other in dict.fromkeys(waits)]
     if parent:
@@ -248,7 +236,7 @@ def _direction(child: str, parent: str, kind: str) -> tuple[str, str]:
 def _update(call: Call, bead_id: str, *words: str) -> str:
     record = call.own(call.get(bead_id))
     before = record["status"]
-    _change(record, _pairs(words, UPDATE_KEYS))
+    change(record, pairs(words, UPDATE_KEYS))
     held = record["status"] in ("in_progress", "hooked")
     if held and not call.user and record.get("assignee") != call.actor:
         raise Denied(f"'{bead_id}' cannot be assigned: the session that will work on it takes it with claim")
@@ -313,106 +301,6 @@ def _path(word: str) -> Path:
     if not path.is_absolute():
         raise Invalid(f"invalid path '{word[:200]}': not absolute")
     return path
-
-
-def _title(value: str) -> Any:
-    if re.search(r"[\x00-\x1f\x7f]", value):
-        raise Invalid("a title must be one line of text")
-    return check_title(value)
-
-
-def _text(value: str) -> Any:
-    return value or None
-
-
-def _word(value: str) -> Any:
-    if "\n" in value or len(value) > 200:
-        raise Invalid(f"invalid text '{value[:40]}': must be one short line")
-    return value or None
-
-
-def _when(value: str) -> Any:
-    return parse_time(value) if value else None
-
-
-def _number(value: str) -> Any:
-    if value and not re.fullmatch(r"[0-9]{1,9}", value):
-        raise Invalid(f"invalid number '{value[:40]}'")
-    return int(value) if value else None
-
-
-def _priority(value: str) -> Any:
-    if not re.fullmatch(r"[Pp]?[0-4]", value):
-        raise Invalid(f"invalid priority '{value[:40]}': must be 0 to 4")
-    return int(value[-1])
-
-
-def _status(value: str) -> Any:
-    if value not in STATUSES:
-        raise Invalid(f"invalid status '{value[:40]}': {' '.join(STATUSES)}")
-    return value
-
-
-def _type(value: str) -> Any:
-    if value not in TYPES:
-        raise Invalid(f"invalid type '{value[:40]}': {' '.join(TYPES)}")
-    return value
-
-
-def _json(value: str) -> Any:
-    try:
-        return loads(value or "null")
-    except Invalid as error:
-        raise Invalid(f"invalid metadata: {error}") from None
-
-
-def _labels(value: str) -> Any:
-    return list(dict.fromkeys(word for word in value.split(",") if word)) or None
-
-
-_FIELDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "title": ("title", _title),
-    "description": ("description", _text),
-    "design": ("design", _text),
-    "acceptance": ("acceptance_criteria", _text),
-    "notes": ("notes", _text),
-    "status": ("status", _status),
-    "priority": ("priority", _priority),
-    "type": ("issue_type", _type),
-    "assignee": ("assignee", _word),
-    "owner": ("owner", _word),
-    "estimate": ("estimated_minutes", _number),
-    "due": ("due_at", _when),
-    "defer": ("defer_until", _when),
-    "ref": ("external_ref", _word),
-    "metadata": ("metadata", _json),
-    "labels": ("labels", _labels),
-}
-_FIELDS_OF_BD = {name: (name, check) for name, check in _FIELDS.values()}
-UPDATE_KEYS = (*_FIELDS, *_FIELDS_OF_BD)
-"""The keys that `update` takes: short ones, and bd's own."""
-NEW_KEYS = (*(key for key in UPDATE_KEYS if key not in ("title", "status")), "parent", "deps")
-
-
-def _pair(word: str, keys: Sequence[str]) -> tuple[str, str] | None:
-    match = _KEY.fullmatch(word)
-    return (match[1], match[2]) if match and match[1] in keys else None
-
-
-def _pairs(words: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for word in words:
-        pair = _pair(word, keys)
-        if pair is None:
-            raise Invalid(f"invalid argument '{word[:40]}': must be key=value (keys: {' '.join(dict.fromkeys(keys))})")
-        found[pair[0]] = pair[1]
-    return found
-
-
-def _change(record: Record, given: Mapping[str, str]) -> None:
-    for key, value in given.items():
-        name, check = _FIELDS.get(key) or _FIELDS_OF_BD[key]
-        record[name] = check(value)
 
 
 @dataclass(frozen=True)
