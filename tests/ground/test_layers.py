@@ -21,7 +21,7 @@ ORDER = (
     {"store", "tmux", "beads"},
     {"activity"},
     {"backends"},
-    {"sessions", "mail", "git"},
+    {"sessions", "mail"},
     {"desk"},
     {"agents"},
     {"tree"},
