@@ -4,68 +4,35 @@ from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import DataTable, Static
 
 from anvilsrv.front import requests
 from anvilsrv.front.requests import Queued
 from anvilsrv.p9.client import Client
-from tui.dialogs import Help
-from tui.footer import Footer
-from tui.host import Host, Shown
-from tui.once import Once
+from tui.host import Host
+from tui.listed import Listed
 from tui.prompt import Prompt
-from tui.text import clip, printable
-
-HINTS = "d drop  f first  e edit  h hold  g go on  PgUp PgDn scroll the text  Esc back"
-COLUMNS = {"nr": 5, "kind": 6, "since": 8, "prompt": 0}
+from tui.text import clip
 
 
-class QueueScreen(Shown, Once[None]):
+class QueueScreen(Listed):
     """What waits for ``session``, in the order in which its agent gets it; the text of one below the list."""
 
+    hints = "d drop  f first  e edit  h hold  g go on  PgUp PgDn scroll the text  Esc back"
+    columns: ClassVar = {"nr": 5, "kind": 6, "since": 8, "prompt": 0}
     BINDINGS: ClassVar = [
-        Binding("escape,q", "dismiss", show=False),
         Binding("d,delete", "move_prompt('drop')", show=False),
         Binding("f", "move_prompt('first')", show=False),
         Binding("e,enter", "edit", show=False),
         Binding("h", "control('hold')", show=False),
         Binding("g", "control('go')", show=False),
-        Binding("r", "refresh_queue", show=False),
-        Binding("j,ctrl+n", "move('down')", show=False),
-        Binding("k,ctrl+p", "move('up')", show=False),
-        Binding("pageup", "scroll('page_up')", show=False, priority=True),
-        Binding("pagedown", "scroll('page_down')", show=False, priority=True),
-        Binding("question_mark", "help", show=False),
     ]
 
     def __init__(self, host: Host, session: str) -> None:
-        super().__init__()
-        self.host = host
+        super().__init__(host)
         self.session = session
         self.waiting: list[Queued] = []
-
-    def compose(self) -> ComposeResult:
-        yield Static(id="head")
-        yield DataTable(cursor_type="row", cell_padding=1)
-        with VerticalScroll(id="body", can_focus=False):
-            yield Static(id="message")
-        yield Footer(self.host, HINTS)
-
-    def on_mount(self) -> None:
-        rest = self.app.size.width - sum(COLUMNS.values()) - 2 * len(COLUMNS) - 1
-        for name, width in COLUMNS.items():
-            self.table.add_column(name.upper(), key=name, width=width or max(10, rest))
-        self.redraw()
-        self.action_refresh_queue()
-
-    @property
-    def table(self) -> "DataTable[Content]":
-        """The list."""
-        return self.query_one(DataTable)
 
     # -- showing ------------------------------------------------------------------------------------------------------
 
@@ -77,13 +44,13 @@ class QueueScreen(Shown, Once[None]):
         said = [f"queue of {self.host.name_of(self.session)}", f"{len(self.waiting)} waiting"]
         said += [f"held: {row['held']}"] if row and row["held"] else []
         said += ["DAEMON AWAY"] if self.host.why else []
-        self.query_one("#head", Static).update(Content(clip(" · ".join(said), max(20, self.app.size.width - 2))))
+        self.head(clip(" · ".join(said), max(20, self.app.size.width - 2)))
 
     def happened(self, changes: set[str]) -> None:
         if "sessions" in changes:
-            self.action_refresh_queue()
+            self.reread()
 
-    def action_refresh_queue(self) -> None:
+    def reread(self) -> None:
         self.host.request(partial(requests.queue, session=self.session), self._fill)
 
     def _fill(self, waiting: list[Queued]) -> None:
@@ -101,23 +68,20 @@ class QueueScreen(Shown, Once[None]):
                 row=numbers.index(chosen.n) if chosen and chosen.n in numbers else min(at, len(waiting) - 1)
             )
         self.redraw()
-        self._describe()
+        self.describe()
 
     def selected(self) -> Queued | None:
         """Return the prompt under the cursor."""
         at = self.table.cursor_row
         return self.waiting[at] if 0 <= at < len(self.waiting) and self.table.row_count else None
 
-    def on_data_table_row_highlighted(self) -> None:
-        self._describe()
-
     def on_data_table_row_selected(self) -> None:
         self.action_edit()
 
-    def _describe(self) -> None:
+    def describe(self) -> None:
         one = self.selected()
         if one is None:
-            self.query_one("#message", Static).update("Nothing waits.")
+            self.below("Nothing waits.")
             return
         self._text(one, partial(self._show, one.n))
 
@@ -130,7 +94,7 @@ class QueueScreen(Shown, Once[None]):
     def _show(self, n: int, text: str) -> None:
         one = self.selected() if self.is_running else None
         if one is not None and one.n == n:
-            self.query_one("#message", Static).update(Content(printable(text).expandtabs(8)))
+            self.below(text)
 
     # -- keys ---------------------------------------------------------------------------------------------------------
 
@@ -139,7 +103,7 @@ class QueueScreen(Shown, Once[None]):
         if one is not None:
             self.host.request(
                 partial(requests.move_queued, session=self.session, n=one.n, move=move),
-                lambda _: self.action_refresh_queue(),
+                lambda _: self.reread(),
             )
 
     def action_control(self, command: str) -> None:
@@ -178,12 +142,3 @@ class QueueScreen(Shown, Once[None]):
             ask=None if key in drafts else ask,
         )
         self.app.push_screen(form, put)
-
-    def action_move(self, where: str) -> None:
-        getattr(self.table, f"action_cursor_{where}")()
-
-    def action_scroll(self, where: str) -> None:
-        getattr(self.query_one("#body", VerticalScroll), f"scroll_{where}")(animate=False)
-
-    def action_help(self) -> None:
-        self.app.push_screen(Help())
