@@ -163,6 +163,18 @@ class Choices(Query):
         return super().open(file, mode, req) if mode & 3 == wire.OREAD else _LineHandle(self.written, file)
 
 
+def _take(file: RowFile, written: Callable[[Place, Tx, str], None], data: bytes, req: Request) -> Later:
+    """Have the store take a line that was written, and answer when it has."""
+    value = one_line(file, data)
+
+    def job(tx: Tx) -> int:
+        written(file.at, tx, value)
+        return len(data)
+
+    file.at.domain.store.post(job, answer(req), by=file.at.by)
+    return LATER
+
+
 class _LineHandle(Handle):
     def __init__(self, written: Callable[[Place, Tx, str], None], file: RowFile) -> None:
         self._written = written
@@ -172,14 +184,7 @@ class _LineHandle(Handle):
         return b""
 
     def write(self, offset: int, data: bytes, req: Request) -> Later:
-        value = one_line(self._file, data)
-
-        def job(tx: Tx) -> int:
-            self._written(self._file.at, tx, value)
-            return len(data)
-
-        self._file.at.domain.store.post(job, answer(req), by=self._file.at.by)
-        return LATER
+        return _take(self._file, self._written, data, req)
 
 
 @dataclass(frozen=True)
@@ -209,14 +214,7 @@ class _WordHandle(SnapshotHandle):
         self._file = file
 
     def write(self, offset: int, data: bytes, req: Request) -> Later:
-        value = one_line(self._file, data)
-
-        def job(tx: Tx) -> int:
-            self._written(self._file.at, tx, value)
-            return len(data)
-
-        self._file.at.domain.store.post(job, answer(req), by=self._file.at.by)
-        return LATER
+        return _take(self._file, self._written, data, req)
 
 
 @dataclass(frozen=True)
