@@ -113,8 +113,9 @@ def test_two_sessions_in_one_directory_get_their_own_lines(tmp_path: Path, follo
     append(tmp_path / "b", {"n": 1})
     assert follower.batches.get(timeout=PATIENCE)[:2] == ("b", [{"n": 1}])
     follower.watcher.forget("b")
-    append(tmp_path / "a", {"n": 2})
-    assert follower.batches.get(timeout=PATIENCE)[:2] == ("a", [{"n": 2}])  # b is forgotten by then
+    append(tmp_path / "c", {"n": 2})
+    follower.watcher.watch("c", tmp_path, str(tmp_path / "c"))
+    assert follower.batches.get(timeout=PATIENCE)[:2] == ("c", [{"n": 2}])  # b is forgotten by then
     append(tmp_path / "b", {"n": 3})
     append(tmp_path / "a", {"n": 4})
     assert follower.batches.get(timeout=PATIENCE)[:2] == ("a", [{"n": 4}])
