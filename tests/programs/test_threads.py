@@ -41,7 +41,7 @@ from anvilsrv.sessions.registry import Registry
 refresh = Registry.refresh
 
 def broken(self, tx, ids):
-    if os.path.exists("broken"):
+    if os.path.exists("broken") and tx.one("SELECT 1 FROM sessions WHERE alias = 'after'"):
         raise MemoryError("no views any more")
     return refresh(self, tx, ids)
 
