@@ -113,6 +113,12 @@ class Model:
         with self._changed:
             return [ask.prompt for ask in self.asks if not ask.side and not ask.results]
 
+    @property
+    def last(self) -> Ask:
+        """The last request of the conversation proper; the agent may ask for a title at any time."""
+        with self._changed:
+            return [ask for ask in self.asks if not ask.side][-1]
+
     def wait(self, count: int, timeout: float = 120.0) -> list[str]:
         """Wait until so many prompts arrived; AssertionError with what came if they do not."""
         with self._changed:

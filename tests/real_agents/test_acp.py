@@ -157,9 +157,7 @@ def test_it_writes_mail_with_our_tools(bench: Bench) -> None:
     def ours() -> str:
         """Return our tool, once the server has started."""
         agent.ask("hello")
-        return next(
-            (one for one in bench.model.asks[-1].tools if "anvillm" in one and one.endswith("send_message")), ""
-        )
+        return next((one for one in bench.model.last.tools if "anvillm" in one and one.endswith("send_message")), "")
 
     tool = wait_until(ours, "it has our tools")
     message = {"to": "user", "type": "QUERY_REQUEST", "subject": "hi", "body": f"from {bench.backend}"}
@@ -298,4 +296,4 @@ def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(bench: Bench
     wait_until(lambda: agent.state not in ("running", "idle"), "it died")
     agent.wait("idle")
     assert agent.ask("what was it?") == heard("what was it?")
-    assert "remember 42" in json.dumps(bench.model.asks[-1].raw)
+    assert "remember 42" in json.dumps(bench.model.last.raw)

@@ -312,7 +312,7 @@ def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(claude: Benc
         agent.out()
     agent.wait("idle")
     assert agent.ask("what was it?") == heard("what was it?")
-    history = json.dumps(claude.model.asks[-1].raw["messages"])
+    history = json.dumps(claude.model.last.raw["messages"])
     assert "remember 42" in history
     told = [json.loads(line) for n in (1, 2, 3) for line in agent.read(f"turns/{n}/activity").splitlines()]
     said = {one["id"]: one["text"] for one in told if one["kind"] == "text" and "part" not in one}
@@ -339,7 +339,7 @@ def test_a_session_stopped_before_its_first_prompt_starts_again(claude: Bench) -
     agent.write("ctl", "restart")
     wait_until(lambda: agent.state != "running" and agent.row["pid"], "it runs again")
     assert agent.ask("again") == heard("again")
-    assert "hello" in json.dumps(claude.model.asks[-1].raw["messages"])
+    assert "hello" in json.dumps(claude.model.last.raw["messages"])
 
 
 @pytest.mark.slow(12)
@@ -348,13 +348,13 @@ def test_clear_is_followed_into_the_new_conversation(claude: Bench) -> None:
     agent.ask("parrots")
     agent.prompt("/clear")
     assert agent.ask("later on") == heard("later on")
-    assert "parrots" not in json.dumps(claude.model.asks[-1].raw["messages"])
+    assert "parrots" not in json.dumps(claude.model.last.raw["messages"])
     saved(claude, heard("later on"))
     os.kill(agent.pid, signal.SIGKILL)
     wait_until(lambda: agent.state != "idle", "it died")
     agent.wait("idle")
     agent.ask("and now")
-    history = json.dumps(claude.model.asks[-1].raw["messages"])
+    history = json.dumps(claude.model.last.raw["messages"])
     assert "later on" in history and "parrots" not in history
 
 
@@ -368,14 +368,14 @@ def test_another_model_is_chosen_while_it_runs_and_stays_chosen(at: Benches, kin
     for model in ("sonnet", "haiku"):  # once the conversation has begun it asks whether that is meant
         agent.write("options", f"model {model}")
         assert agent.ask(model) == heard(model)
-        assert model in bench.model.asks[-1].raw["model"]
+        assert model in bench.model.last.raw["model"]
         assert agent.read("options").startswith(f"model\t{model}\n")
         assert agent.row["model"] == model
     agent.write("ctl", "restart")
     wait_until(lambda: agent.state == "starting", "it does not end")
     agent.wait("idle")
     assert agent.ask("after") == heard("after")
-    assert "haiku" in bench.model.asks[-1].raw["model"]
+    assert "haiku" in bench.model.last.raw["model"]
 
 
 @pytest.mark.slow(4)
@@ -413,7 +413,7 @@ def test_after_a_reboot_everyone_has_the_conversation_that_was_theirs(fresh: Ben
         again = agent.again()
         again.wait("idle")
         again.ask("what was it?")
-        history = json.dumps(claude.model.asks[-1].raw["messages"])
+        history = json.dumps(claude.model.last.raw["messages"])
         assert (mine in history, other in history) == (True, False)
 
 
@@ -543,7 +543,7 @@ def test_a_conversation_is_begun_anew_where_that_is_asked_and_its_loss_is_told(c
     wait_until(lambda: agent.state == "starting", "it does not end")
     agent.wait("idle")
     agent.ask("what was it?")
-    assert "remember 42" not in json.dumps(claude.model.asks[-1].raw)
+    assert "remember 42" not in json.dumps(claude.model.last.raw)
     data = claude.daemon.home.state / "sessions" / agent.id / "data"
     projects = data / "claude/projects"
     wait_until(
@@ -709,7 +709,7 @@ def test_work_that_is_done_in_the_middle_of_another_turn_is_told_there_and_the_w
     (cwd / "go").touch()
     said = agent.out()
     wait_until(lambda: agent.read(f"turns/{turn}/out") == said, "the words come to the turn that began the work")
-    assert "task-notification" in json.dumps(claude.model.asks[-1].raw["messages"][-1])  # in the turn, not after it
+    assert "task-notification" in json.dumps(claude.model.last.raw["messages"][-1])  # in the turn, not after it
     wait_until(lambda: (agent.row["background"], agent.state) == (0, "idle"), "it has nothing left to do")
 
 

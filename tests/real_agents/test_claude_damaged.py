@@ -86,6 +86,6 @@ def test_a_conversation_whose_last_line_is_cut_goes_on(claude: Bench) -> None:
     wait_until(lambda: agent.state in ("starting", "idle"), "it does not start")
     agent.wait("idle")
     assert agent.ask("what was it?") == heard("what was it?")
-    assert "remember 42" in json.dumps(claude.model.asks[-1].raw)
+    assert "remember 42" in json.dumps(claude.model.last.raw)
     assert file.read_bytes()[: len(before)] == before
     assert agent.row["error"] == ""

@@ -109,10 +109,10 @@ def test_notes_that_claude_md_takes_in_and_local_servers_are_named_and_work_once
         f"MCP server local of ~/.claude.json for {cwd}": 'configuration: {mcp: ["local"]}',
     }
     agent.ask("hello")
-    assert "the notes say 42" not in json.dumps(claude.model.asks[-1].raw)
+    assert "the notes say 42" not in json.dumps(claude.model.last.raw)
     agent = claude.new(role(claude, *told.values(), f"filesystem: {{ro: [{json.dumps(str(server))}]}}"), cwd=cwd)
     assert missing(agent) == []
     agent.ask("hello")
-    assert "the notes say 42" in json.dumps(claude.model.asks[-1].raw)
+    assert "the notes say 42" in json.dumps(claude.model.last.raw)
     knock = "@@call mcp__local__knock {}"
     wait_until(lambda: "who is there" in agent.ask(knock), "its server is not there", 60)

@@ -68,7 +68,7 @@ def test_claude_killed_the_moment_its_first_answer_is_out_comes_back(claude: Ben
     wait_until(lambda: agent.state == "starting", "it did not die")
     agent.wait("idle")
     agent.ask("what was it?")
-    assert "remember 42" in json.dumps(claude.model.asks[-1].raw)  # from the log, if Claude had not saved it
+    assert "remember 42" in json.dumps(claude.model.last.raw)  # from the log, if Claude had not saved it
 
 
 @pytest.mark.slow(9)

@@ -163,4 +163,4 @@ def test_a_prompt_that_waits_while_a_stop_hook_of_the_users_makes_the_turn_go_on
     assert agent.out().startswith("tool said:")
     agent.wait("idle")
     assert [line.split("\t")[1] for line in agent.read("turns/list").splitlines()] == ["done", "done"]
-    assert json.dumps(bench.model.asks[-1].raw["messages"]).count("the second prompt") == 1
+    assert json.dumps(bench.model.last.raw["messages"]).count("the second prompt") == 1

@@ -21,7 +21,7 @@ def fork(bench: Bench, agent: Session, words: str) -> Session:
 
 def said(bench: Bench) -> str:
     """Return all that the model was sent with the last prompt."""
-    return json.dumps(bench.model.asks[-1].raw)
+    return json.dumps(bench.model.last.raw)
 
 
 @pytest.mark.slow(11)

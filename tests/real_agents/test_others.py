@@ -194,4 +194,4 @@ def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(bench: Bench
     wait_until(lambda: agent.state not in ("running", "idle"), "it died")
     agent.wait("idle")
     assert agent.ask("what was it?") == heard("what was it?")
-    assert "remember 42" in json.dumps(bench.model.asks[-1].raw)
+    assert "remember 42" in json.dumps(bench.model.last.raw)
